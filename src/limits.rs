@@ -1,0 +1,58 @@
+//! Every bound of the crate, with its reason (docs/ARCHITECTURE.md, "Limits").
+
+use std::time::Duration;
+
+/// The smallest datagram limit that a peer may have: QUIC's, and what every path of today carries.
+pub const DATAGRAM_MIN: usize = 1200;
+/// Largest UDP payload over IPv4.
+pub const DATAGRAM_MAX_V4: usize = 65_507;
+/// Largest UDP payload over IPv6 that keeps the IP packet below 65,536 bytes.
+pub const DATAGRAM_MAX_V6: usize = 65_487;
+/// A SYN is padded to this, so that no SYNACK is longer than its SYN.
+pub const SYN_BYTES: usize = 256;
+
+/// Datagrams in one batch: what the kernel segments in one call.
+pub const BATCH_DATAGRAMS_MAX: usize = 64;
+/// Bytes in one batch: one UDP payload.
+pub const BATCH_BYTES_MAX: usize = 65_507;
+
+/// Further ranges that an ACK block may carry.
+pub const ACK_RANGES_DECODE_MAX: usize = 64;
+/// Further ranges that this side puts into an ACK block.
+pub const ACK_RANGES_ENCODE_MAX: usize = 32;
+/// Ranges of received packet numbers that are remembered.
+pub const RECEIVED_RANGES_MAX: usize = 256;
+/// Holes in the received stream; one more and the segment that would make it is not taken.
+pub const GAPS_MAX: usize = 1_024;
+/// The unit in which memory for received data is allocated.
+pub const CHUNK_BYTES: usize = 2_048;
+
+/// Bytes of a cookie or of a token.
+pub const COOKIE_BYTES_MAX: usize = 112;
+/// How long a cookie is good.
+pub const COOKIE_LIFE: Duration = Duration::from_secs(30);
+/// How often the key of the cookies changes; two keys are live.
+pub const COOKIE_KEY_PERIOD: Duration = Duration::from_secs(60);
+
+/// Entries of the TIME_WAIT table.
+pub const TIME_WAIT_MAX: usize = 262_144;
+/// Connection ids of connections that closed lately.
+pub const SPENT_MAX: usize = 1_048_576;
+/// How long a closed connection's id stays spent: longer than a cookie lives.
+pub const SPENT_LIFE: Duration = Duration::from_secs(60);
+
+/// Answers a second without a connection, for one socket.
+pub const ANSWERS_PER_SECOND: u32 = 1_000;
+/// Answers a second without a connection, towards one /24 or /56.
+pub const ANSWERS_PER_NETWORK: u32 = 10;
+/// Slots of the table that counts them.
+pub const ANSWER_SLOTS: usize = 4_096;
+
+/// Acknowledgements of unsent packets that are taken for strays before the connection is closed.
+pub const UNSENT_ACKS_MAX: u32 = 8;
+/// How far above the largest received number a RST may be.
+pub const RST_AHEAD_MAX: u64 = 1 << 24;
+/// The longest back-off of a probe (RFC 6298 s2.5 allows 60 s).
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// FIN_WAIT_2 without an owner ends after this.
+pub const FIN_WAIT_2_LIFE: Duration = Duration::from_secs(60);

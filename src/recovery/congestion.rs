@@ -1,0 +1,3 @@
+//! Congestion control: the interface and the algorithms.
+
+mod new_reno;

@@ -1,0 +1,4 @@
+//! The packets in flight.
+/// A ring indexed by packet number.
+#[derive(Debug)]
+pub struct SentPackets {}
