@@ -15,5 +15,7 @@ pub use packet::{
     Body, Data, DecodeError, Flags, Glance, Kind, Packet, PathMessage, ProbeKind, VERSION, decode,
     glance,
 };
-pub use seq::{ConnectionId, Offset, PacketNumber, TruncatedNumber, Window, range_len};
+pub use seq::{
+    ConnectionId, Offset, PacketNumber, TruncatedNumber, Window, len_u64, low_u32, range_len,
+};
 pub use transmit::{Batch, Ecn, Meta, Transmit};
