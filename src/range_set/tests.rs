@@ -15,49 +15,51 @@ fn set(ranges: &[Range<u64>]) -> RangeSet {
 }
 
 #[track_caller]
-fn assert_holds(set: &RangeSet, ranges: &[Range<u64>]) {
+fn assert_holds(set: &RangeSet, ranges: &str) {
     set.invariants();
-    assert_eq!(set.iter().collect::<Vec<_>>(), ranges);
+    let held: Vec<String> = set.iter().map(|range| format!("{range:?}")).collect();
+    assert_eq!(held.join(" "), ranges);
 }
 
 #[test]
 fn touching_ranges_become_one() {
-    assert_holds(&set(&[0..5, 5..9]), &[0..9]);
-    assert_holds(&set(&[5..9, 0..5]), &[0..9]);
-    assert_holds(&set(&[0..2, 4..6, 2..4]), &[0..6]);
+    assert_holds(&set(&[0..5, 5..9]), "0..9");
+    assert_holds(&set(&[5..9, 0..5]), "0..9");
+    assert_holds(&set(&[0..2, 4..6, 2..4]), "0..6");
 }
 
 #[test]
 fn one_range_swallows_many() {
     let mut set = set(&[1..2, 4..5, 7..8, 10..11]);
     assert!(set.insert(3..9));
-    assert_holds(&set, &[1..2, 3..9, 10..11]);
+    assert_holds(&set, "1..2 3..9 10..11");
 }
 
 #[test]
 fn an_empty_range_changes_nothing() {
-    let mut set = set(&[3..6]);
+    let mut set = set(&[3..5, 5..6]);
     assert!(!set.insert(4..4));
     assert!(!set.insert(9..9));
     assert!(!set.remove(4..4));
-    assert_holds(&set, &[3..6]);
+    assert_holds(&set, "3..6");
 }
 
 #[test]
 fn removal_splits_shortens_and_takes_whole_ranges() {
     let mut set = set(&[0..10, 20..30, 40..50]);
     assert!(set.remove(3..5));
-    assert_holds(&set, &[0..3, 5..10, 20..30, 40..50]);
+    assert_holds(&set, "0..3 5..10 20..30 40..50");
     assert!(set.remove(8..45));
-    assert_holds(&set, &[0..3, 5..8, 45..50]);
+    assert_holds(&set, "0..3 5..8 45..50");
     assert!(set.remove(45..50));
     assert!(!set.remove(8..100));
-    assert_holds(&set, &[0..3, 5..8]);
+    assert_holds(&set, "0..3 5..8");
 }
 
 #[test]
 fn the_highest_number_is_a_number_like_others() {
-    let mut set = set(&[u64::MAX - 1..u64::MAX]);
+    let mut set = RangeSet::new();
+    set.insert(u64::MAX - 1..u64::MAX);
     assert_eq!(set.take_first(u64::MAX), Some(u64::MAX - 1..u64::MAX));
     assert!(set.is_empty());
 }

@@ -246,7 +246,7 @@ impl Assembler {
     /// Checks what must hold between any two calls.
     #[cfg(test)]
     fn invariants(&self) {
-        self.tiles.invariants();
+        self.tiles.invariants(self.read_offset);
         self.early.invariants();
         assert!(
             self.read_offset <= self.rcv_nxt,

@@ -39,7 +39,8 @@ pub struct SendBuffer {
     bytes: VecDeque<u8>,
     snd_una: Offset,
     snd_nxt: Offset,
-    /// Within `snd_una + 1..snd_nxt`: acknowledged before a byte below was.
+    /// Within `snd_una + 1..snd_nxt`: acknowledged before a byte below was. As many ranges as there are
+    /// packets in flight at most, and so of `lost`.
     acked: RangeSet,
     /// Within `snd_una..snd_nxt`, nothing of it in `acked`: to be sent again.
     lost: RangeSet,

@@ -323,7 +323,7 @@ fn one_byte_far_away_costs_one_chunk() {
 fn a_steady_stream_allocates_nothing_and_a_quiet_one_holds_nothing() {
     let mut assembler = Assembler::new();
     assert_eq!(assembler.memory(), 0);
-    let mut transfer = |assembler: &mut Assembler, batches: usize| -> usize {
+    let transfer = |assembler: &mut Assembler, batches: usize| -> usize {
         for _ in 0..batches {
             for _ in 0..44 {
                 let at = assembler.rcv_nxt();
@@ -343,6 +343,18 @@ fn a_steady_stream_allocates_nothing_and_a_quiet_one_holds_nothing() {
     }
     assembler.shrink();
     assert_eq!(assembler.memory(), 0);
+}
+
+#[test]
+fn small_messages_keep_one_chunk() {
+    let mut assembler = Assembler::new();
+    for _ in 0..1_000 {
+        let at = assembler.rcv_nxt();
+        assembler.insert(at, &[7; 64], at.plus_len(64)).unwrap();
+        assert_eq!(read_all(&mut assembler), [7; 64]);
+        let memory = assembler.memory();
+        assert!(memory <= 2 * (CHUNK_BYTES + 64), "{memory} bytes");
+    }
 }
 
 #[test]
