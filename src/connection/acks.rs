@@ -24,7 +24,7 @@ const DELAY_MIN: Duration = Duration::from_millis(1);
 
 /// What a packet number is to the receiver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub(super) enum Standing {
     /// Never seen.
     New,
     /// Received before, or too old to tell.
@@ -33,7 +33,7 @@ pub enum Standing {
 
 /// What a newly received packet asks of its acknowledgement.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrived {
+pub(super) struct Arrived {
     /// Its number.
     pub number: PacketNumber,
     /// Bytes of the datagram.
@@ -46,7 +46,7 @@ pub struct Arrived {
 
 /// The received packet numbers and the acknowledgement that is owed for them.
 #[derive(Debug)]
-pub struct Acks {
+pub(super) struct Acks {
     received: RangeSet,
     floor: PacketNumber,
     largest_at: Time,
@@ -70,7 +70,7 @@ enum Owed {
 
 impl Acks {
     /// Nothing received yet; `first` is the peer's first packet number.
-    pub fn new(first: PacketNumber, max_delay: Duration) -> Self {
+    pub(super) fn new(first: PacketNumber, max_delay: Duration) -> Self {
         let mut received = RangeSet::new();
         received.insert(first.prev().get()..first.get());
         Acks {
@@ -89,7 +89,7 @@ impl Acks {
     }
 
     /// The largest number received; the number before the peer's first if there is none.
-    pub fn largest(&self) -> PacketNumber {
+    pub(super) fn largest(&self) -> PacketNumber {
         let end = self
             .received
             .last()
@@ -98,12 +98,12 @@ impl Acks {
     }
 
     /// The packet number with these low bits, as seen from what was received (RFC 9000 A.3).
-    pub fn expand(&self, number: TruncatedNumber) -> PacketNumber {
+    pub(super) fn expand(&self, number: TruncatedNumber) -> PacketNumber {
         number.expand(self.largest().next())
     }
 
     /// Whether a packet of this number was seen before.
-    pub fn standing(&self, number: PacketNumber) -> Standing {
+    pub(super) fn standing(&self, number: PacketNumber) -> Standing {
         if number < self.floor || self.received.contains(number.get()) {
             Standing::Old
         } else {
@@ -113,7 +113,7 @@ impl Acks {
 
     /// A new packet was received and all that it carried was taken. `ack_delay` is how long its
     /// acknowledgement may wait if nothing asks for more haste, `window` our receive window in bytes.
-    pub fn on_received(
+    pub(super) fn on_received(
         &mut self,
         now: Time,
         arrived: Arrived,
@@ -170,7 +170,7 @@ impl Acks {
     }
 
     /// The sender tracks nothing below `oldest`: neither do we (docs/WIRE.md, DATA `aux`).
-    pub fn raise_floor(&mut self, oldest: PacketNumber) {
+    pub(super) fn raise_floor(&mut self, oldest: PacketNumber) {
         let floor = oldest.min(self.largest());
         if floor > self.floor {
             self.floor = floor;
@@ -179,17 +179,18 @@ impl Acks {
     }
 
     /// Something could not be taken for lack of room: say so, at once.
-    pub fn on_dropped(&mut self) {
+    pub(super) fn on_dropped(&mut self) {
         self.dropped = true;
         self.owe_now();
     }
 
     /// An acknowledgement leaves at the next opportunity.
-    pub fn owe_now(&mut self) {
+    pub(super) fn owe_now(&mut self) {
         self.owed = Owed::Now;
     }
 
-    fn owe_by(&mut self, at: Time) {
+    /// An acknowledgement leaves at `at`, unless one leaves before.
+    pub(super) fn owe_by(&mut self, at: Time) {
         self.owed = match self.owed {
             Owed::Nothing => Owed::By(at),
             Owed::By(earlier) => Owed::By(earlier.min(at)),
@@ -198,7 +199,7 @@ impl Acks {
     }
 
     /// Whether a packet of its own must carry an acknowledgement now.
-    pub fn is_due(&self, now: Time) -> bool {
+    pub(super) fn is_due(&self, now: Time) -> bool {
         match self.owed {
             Owed::Nothing => false,
             Owed::By(at) => at <= now,
@@ -207,12 +208,12 @@ impl Acks {
     }
 
     /// Whether an acknowledgement should ride on a packet that leaves anyway.
-    pub fn is_owed(&self) -> bool {
+    pub(super) fn is_owed(&self) -> bool {
         self.owed != Owed::Nothing
     }
 
     /// When the delayed acknowledgement is due.
-    pub fn deadline(&self) -> Option<Time> {
+    pub(super) fn deadline(&self) -> Option<Time> {
         match self.owed {
             Owed::By(at) => Some(at),
             Owed::Nothing | Owed::Now => None,
@@ -220,7 +221,7 @@ impl Acks {
     }
 
     /// The numbers to report, highest range first.
-    pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<PacketNumber>> + '_ {
+    pub(super) fn ranges(&self) -> impl Iterator<Item = RangeInclusive<PacketNumber>> + '_ {
         self.received
             .iter()
             .rev()
@@ -228,7 +229,7 @@ impl Acks {
     }
 
     /// Time since the largest number was received; zero before the first packet.
-    pub fn age_of_largest(&self, now: Time) -> Duration {
+    pub(super) fn age_of_largest(&self, now: Time) -> Duration {
         if self.packets == 0 {
             Duration::ZERO
         } else {
@@ -237,17 +238,17 @@ impl Acks {
     }
 
     /// Whether something was dropped for lack of room since the last block.
-    pub fn has_dropped(&self) -> bool {
+    pub(super) fn has_dropped(&self) -> bool {
         self.dropped
     }
 
     /// ECN counters.
-    pub fn ecn(&self) -> EcnCounts {
+    pub(super) fn ecn(&self) -> EcnCounts {
         self.ecn
     }
 
     /// A block with all this left.
-    pub fn on_reported(&mut self) {
+    pub(super) fn on_reported(&mut self) {
         self.owed = Owed::Nothing;
         self.unacked_packets = 0;
         self.unacked_bytes = 0;
@@ -255,14 +256,14 @@ impl Acks {
     }
 
     /// The number of the next ACK packet; taking it uses it up.
-    pub fn take_ack_number(&mut self) -> u64 {
+    pub(super) fn take_ack_number(&mut self) -> u64 {
         let number = self.next_ack_number;
         self.next_ack_number += 1;
         number
     }
 
     /// Packets received that were new.
-    pub fn packets(&self) -> u64 {
+    pub(super) fn packets(&self) -> u64 {
         self.packets
     }
 }

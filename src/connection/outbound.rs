@@ -195,6 +195,7 @@ impl Connection {
         if self.wants_window_update() {
             self.acks.owe_now();
         }
+        self.owe_read_report(now);
         while let Some(plan) = self.next_plan(now, batch) {
             if !self.build(now, plan, batch) {
                 break;
@@ -207,6 +208,14 @@ impl Connection {
         let (rcv_nxt, read) = (self.assembler.rcv_nxt(), self.assembler.read_offset());
         self.recv_half.final_size().is_none()
             && self.recv_credit.wants_update(rcv_nxt, read, self.mss())
+    }
+
+    /// The application has read all that the peer was told to be unread: the peer may wait to hear it.
+    fn owe_read_report(&mut self, now: Time) {
+        if self.reported_unread > 0 && self.assembler.unread() == 0 {
+            self.reported_unread = 0;
+            self.acks.owe_by(now + self.config.max_ack_delay());
+        }
     }
 
     /// The first candidate that has something to send and may send it now.
@@ -442,6 +451,7 @@ impl Connection {
             unread,
             ecn: None,
         };
+        self.reported_unread = unread;
         // Data keeps at least half of the datagram.
         packet.ack(&fields, self.acks.ranges(), DATAGRAM_MIN / 2);
         true

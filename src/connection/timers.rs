@@ -22,45 +22,45 @@ const KINDS: [Timer; 11] = [
 
 /// The timers of one connection.
 #[derive(Debug, Default)]
-pub struct Timers {
+pub(super) struct Timers {
     slots: [Option<Time>; KINDS.len()],
 }
 
 impl Timers {
     /// Sets the timer, whatever it was set to before.
-    pub fn set(&mut self, timer: Timer, at: Time) {
+    pub(super) fn set(&mut self, timer: Timer, at: Time) {
         if let Some(slot) = self.slot(timer) {
             *slot = Some(at);
         }
     }
 
     /// Sets the timer unless it is set already.
-    pub fn set_if_stopped(&mut self, timer: Timer, at: Time) {
+    pub(super) fn set_if_stopped(&mut self, timer: Timer, at: Time) {
         if let Some(slot) = self.slot(timer) {
             slot.get_or_insert(at);
         }
     }
 
     /// Stops the timer.
-    pub fn stop(&mut self, timer: Timer) {
+    pub(super) fn stop(&mut self, timer: Timer) {
         if let Some(slot) = self.slot(timer) {
             *slot = None;
         }
     }
 
     /// Stops all timers.
-    pub fn stop_all(&mut self) {
+    pub(super) fn stop_all(&mut self) {
         self.slots = Default::default();
     }
 
     /// When the timer is due, if it is set.
-    pub fn get(&self, timer: Timer) -> Option<Time> {
+    pub(super) fn get(&self, timer: Timer) -> Option<Time> {
         let index = KINDS.iter().position(|kind| *kind == timer)?;
         self.slots[index]
     }
 
     /// Whether the timer is due; it is stopped then.
-    pub fn take_due(&mut self, timer: Timer, now: Time) -> bool {
+    pub(super) fn take_due(&mut self, timer: Timer, now: Time) -> bool {
         match self.slot(timer) {
             Some(slot) if slot.is_some_and(|at| at <= now) => {
                 *slot = None;
@@ -71,7 +71,7 @@ impl Timers {
     }
 
     /// The earliest deadline.
-    pub fn next(&self) -> Option<Deadline> {
+    pub(super) fn next(&self) -> Option<Deadline> {
         KINDS
             .into_iter()
             .zip(self.slots)

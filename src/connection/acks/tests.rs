@@ -28,7 +28,7 @@ fn warm() -> Acks {
 
 fn ranges(acks: &Acks) -> Vec<(u64, u64)> {
     acks.ranges()
-        .map(|r| (r.start().get() - FIRST + 1, r.end().get() + 1 - FIRST))
+        .map(|r| (r.start().get() + 1 - FIRST, r.end().get() + 1 - FIRST))
         .collect()
 }
 
