@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use super::ActiveOpen;
 use crate::time::Time;
-use crate::wire::Opening;
 
 /// The wait for an answer to the first SYN, before any round trip is known (RFC 6298 s2.1).
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -45,8 +44,6 @@ pub struct SynSent {
     pub attempts: u32,
     /// Whether a SYN must leave now.
     pub due: bool,
-    /// A rendezvous: answer the peer's SYN with our own SYNACK.
-    pub answer_due: Option<Opening>,
     /// 0, or the rendezvous token.
     pub service: u64,
     /// This endpoint's incarnation.
@@ -65,7 +62,6 @@ impl SynSent {
             started: now,
             attempts: 0,
             due: true,
-            answer_due: None,
             service: open.service,
             incarnation: open.incarnation,
             clocks: [None; CLOCKS],

@@ -190,15 +190,14 @@ impl Path {
         !self.responses.is_empty() || self.change.as_ref().is_some_and(|change| change.challenge_due)
     }
 
-    /// The next PATH packet to send, and where to; `len` is its datagram's length.
-    pub fn take_message(&mut self, len: u64) -> Option<(Route, PathMessage)> {
+    /// The next PATH packet to send, and where to.
+    pub fn take_message(&mut self) -> Option<(Route, PathMessage)> {
         if let Some((route, nonce)) = self.responses.pop() {
             return Some((route, PathMessage::Response(nonce)));
         }
         let change = self.change.as_mut().filter(|change| change.challenge_due)?;
         change.challenge_due = false;
         change.challenges += 1;
-        change.sent = change.sent.saturating_add(len);
         Some((change.candidate, PathMessage::Challenge(change.nonce)))
     }
 
