@@ -317,6 +317,7 @@ pub struct EndpointConfig {
     pub(crate) backlog: usize,
     pub(crate) time_wait: Duration,
     pub(crate) socket_buffer: usize,
+    pub(crate) allow_reflector_ports: bool,
 }
 
 impl Default for EndpointConfig {
@@ -325,6 +326,7 @@ impl Default for EndpointConfig {
             backlog: 1_024,
             time_wait: Duration::from_secs(60),
             socket_buffer: 8 << 20,
+            allow_reflector_ports: false,
         }
     }
 }
@@ -395,6 +397,19 @@ impl EndpointConfig {
     /// See [`EndpointConfig::with_socket_buffer`].
     pub fn socket_buffer(&self) -> usize {
         self.socket_buffer
+    }
+
+    /// Whether `connect` may go to ports where services usually are that answer forged requests (DNS, NTP, SSDP
+    /// and such; RFC 9000 s21.5). Default `false`.
+    #[must_use]
+    pub fn with_allow_reflector_ports(mut self, allow: bool) -> Self {
+        self.allow_reflector_ports = allow;
+        self
+    }
+
+    /// See [`EndpointConfig::with_allow_reflector_ports`].
+    pub fn allow_reflector_ports(&self) -> bool {
+        self.allow_reflector_ports
     }
 }
 
