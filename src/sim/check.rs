@@ -233,7 +233,7 @@ impl Tap {
             }
         }
         self.state = Some(info.state);
-        if connection.is_gone() || connection.is_failed() {
+        if connection.state() == TcpState::Closed || connection.is_failed() {
             return Ok(());
         }
         let awaits = info.bytes_in_flight > 0

@@ -82,7 +82,7 @@ impl Player {
             ["keepalive", times @ ..] => line.core.set_keepalive(now, Some(keepalive(times)?)),
             ["user_timeout", time] => {
                 let time = parse_seconds(time)?;
-                line.core.set_user_timeout(Some(time));
+                line.core.set_user_timeout(now, Some(time));
             }
             ["state", name] => same("state", name, &state_name(&line.core.info(now)))?,
             ["info", name, value] => same(name, value, &number_of(&line.core.info(now), name)?)?,
