@@ -12,6 +12,9 @@ use crate::stream::SendCredit;
 use crate::time::{Time, Timer};
 use crate::wire::{ConnectionId, Opening, Options, Packet, PacketNumber, VERSION, Window};
 
+/// MAX_ACK_DELAY where a SYN or SYNACK has none.
+const USUAL_ACK_DELAY: Duration = Duration::from_millis(8);
+
 /// A simultaneous open: both sides call, none listens.
 #[derive(Debug)]
 pub(super) struct Rendezvous {
@@ -93,8 +96,12 @@ impl Connection {
             self.fail(CloseReason::Unsupported(ResetCode::UNSUPPORTED));
             return;
         }
-        let Some(cookie) = packet.options.cookie.or(rendezvous.then_some(&[])) else { return };
-        self.handshake = Handshake::Proving { cookie: cookie.into() };
+        let Some(cookie) = packet.options.cookie.or(rendezvous.then_some(&[])) else {
+            return;
+        };
+        self.handshake = Handshake::Proving {
+            cookie: cookie.into(),
+        };
         self.timers.set(Timer::Connect, now + PROVING_MAX);
         self.establish(now, PeerTerms::new(packet, opening, rtt));
     }
@@ -103,7 +110,9 @@ impl Connection {
     pub(super) fn on_syn(&mut self, packet: &Packet<'_>, opening: &Opening) {
         let small = usize::from(opening.max_datagram) < DATAGRAM_MIN;
         let strange = self.peer.is_some_and(|peer| peer.cid != opening.cid);
-        let Some(rendezvous) = &mut self.rendezvous else { return };
+        let Some(rendezvous) = &mut self.rendezvous else {
+            return;
+        };
         if rendezvous.token != opening.service
             || packet.options.unknown_critical
             || small
@@ -117,7 +126,10 @@ impl Connection {
 
     /// A numbered packet opens a rendezvous whose peer is known from its SYN: it has our SYNACK.
     pub(super) fn open_by_numbered(&mut self, now: Time) {
-        let terms = self.rendezvous.as_ref().and_then(|rendezvous| rendezvous.terms);
+        let terms = self
+            .rendezvous
+            .as_ref()
+            .and_then(|rendezvous| rendezvous.terms);
         if let (Phase::Opening, Some(terms)) = (self.phase, terms) {
             self.handshake = Handshake::Done;
             self.timers.stop(Timer::Connect);
@@ -136,7 +148,10 @@ impl Connection {
     /// The peer is known: packets may flow.
     pub(super) fn establish(&mut self, now: Time, terms: PeerTerms) {
         self.phase = Phase::Open;
-        self.peer = Some(Peer { cid: terms.cid, incarnation: terms.incarnation });
+        self.peer = Some(Peer {
+            cid: terms.cid,
+            incarnation: terms.incarnation,
+        });
         self.acks = Acks::new(terms.first, self.config.max_ack_delay());
         self.send_credit = SendCredit::new(terms.window);
         self.mtu = Mtu::new(self.remote, terms.max_datagram, self.config.max_datagram());
@@ -144,9 +159,8 @@ impl Connection {
         if let Some(rtt) = terms.rtt {
             self.recovery.on_handshake_rtt(rtt);
         }
-        if let Some(delay) = terms.max_ack_delay {
-            self.recovery.set_max_ack_delay(delay);
-        }
+        self.recovery
+            .set_max_ack_delay(terms.max_ack_delay.unwrap_or(USUAL_ACK_DELAY));
         self.idle.on_heard(now);
         self.idle.idle_timeout = shorter(self.config.idle_timeout(), terms.idle_timeout);
         self.arm_silence(now);
@@ -169,10 +183,9 @@ impl Connection {
 
     /// The options of our SYN or SYNACK.
     pub(super) fn opening_options(&self, incarnation: u64) -> Options<'static> {
-        let usual = Duration::from_millis(8);
         let delay = self.config.max_ack_delay();
         Options {
-            max_ack_delay: (delay != usual).then_some(delay),
+            max_ack_delay: (delay != USUAL_ACK_DELAY).then_some(delay),
             idle_timeout: self.config.idle_timeout(),
             incarnation: Some(incarnation),
             ..Options::default()

@@ -156,10 +156,8 @@ impl Table {
         let Some(entry) = slot.and_then(|slot| slot.entry.as_mut()) else {
             return;
         };
-        match entry.peer.replace(peer) {
-            Some(old) if old == peer => return,
-            Some(old) => forget(&mut self.by_peer, &old, handle.index),
-            None => {}
+        if let Some(old) = entry.peer.replace(peer).filter(|old| *old != peer) {
+            forget(&mut self.by_peer, &old, handle.index);
         }
         self.by_peer.entry(peer).or_insert(handle.index);
     }

@@ -204,11 +204,6 @@ impl TimeWait {
         true
     }
 
-    #[cfg(test)]
-    pub(super) fn set_max(&mut self, max: usize) {
-        self.max = max;
-    }
-
     /// Entries for which there is memory.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
