@@ -87,7 +87,7 @@ const CLOCK: &str = "src/runtime/clock.rs";
 /// The one file that may change the width of a number with `as`.
 const CASTS: &str = "src/wire/seq.rs";
 /// Files of the core that may hold a hash map: they never iterate over it, and they hash with their own key.
-const HASH_MAPS: &[&str] = &["src/endpoint/table.rs"];
+const HASH_MAPS: &[&str] = &["src/endpoint/table.rs", "src/endpoint/time_wait.rs"];
 
 // --- the rules --------------------------------------------------------------------------------------------
 
@@ -372,7 +372,10 @@ impl Complaints {
                 self.add(
                     &source.name,
                     window[0].line,
-                    &format!("contains `{}`", wanted.concat()),
+                    &format!(
+                        "contains `{}`",
+                        wanted.join(if wanted[0] == "as" { " " } else { "" })
+                    ),
                 );
             }
         }
