@@ -21,8 +21,13 @@ pub(crate) fn linger(stream: &TcpStream) -> io::Result<Option<Duration>> {
     SockRef::from(stream).linger()
 }
 
+/// A listener with room for two connections: `listen(1)`, as the kernel counts.
+pub(crate) fn listen_for_two(addr: SocketAddr) -> io::Result<TcpListener> {
+    listen_with_backlog(addr, 1)
+}
+
 /// `listen(2)` with this backlog.
-pub(crate) fn listen_with_backlog(addr: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
+fn listen_with_backlog(addr: SocketAddr, backlog: u16) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
     socket.bind(&addr.into())?;
     socket.listen(backlog.into())?;

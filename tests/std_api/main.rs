@@ -8,4 +8,5 @@
 
 mod kernel;
 // mod ours;
+#[path = "../support/mod.rs"]
 mod support;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use super::{KERNEL, TcpListener, TcpStream, kind, pair, pair_with};
-use crate::support::{assert_bytes, bytes, each_ip, eventually};
+use crate::support::wait::{assert_bytes, bytes, each_ip, eventually};
 
 #[test]
 fn row_01_after_a_clean_close_reads_answer_the_end_for_ever() {

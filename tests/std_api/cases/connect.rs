@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::BlackHole;
 use super::{KERNEL, TcpListener, TcpStream, kind};
-use crate::support::{each_ip, loopbacks, watched};
+use crate::support::wait::{each_ip, loopbacks, watched};
 
 /// An address where nobody listens: a port that was ours a moment ago.
 fn closed_port(addr: SocketAddr) -> SocketAddr {
@@ -196,6 +196,6 @@ fn a_failed_connect_leaves_no_socket_behind() {
             now.zip(before)
                 .is_none_or(|(now, before)| now < before + rounds / 2)
         };
-        crate::support::eventually("the sockets are closed", || few(count()));
+        crate::support::wait::eventually("the sockets are closed", || few(count()));
     });
 }

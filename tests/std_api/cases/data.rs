@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::{KERNEL, TcpListener, TcpStream, kind, pair};
-use crate::support::{assert_bytes, bytes, each_ip, eventually};
+use crate::support::wait::{assert_bytes, bytes, each_ip, eventually};
 
 #[test]
 fn row_19_an_idle_stream_takes_writes_and_has_nothing_to_read() {

@@ -5,9 +5,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::super::listen_with_backlog;
+use super::super::listen_for_two;
 use super::{TcpListener, TcpStream, kind, pair_with};
-use crate::support::{assert_bytes, bytes, each_ip, eventually, watched};
+use crate::support::wait::{assert_bytes, bytes, each_ip, eventually, watched};
 
 #[test]
 fn row_16_a_connection_whose_client_has_gone_is_accepted_with_its_data() {
@@ -30,7 +30,7 @@ fn row_16_a_connection_whose_client_has_gone_is_accepted_with_its_data() {
 #[test]
 fn row_18_a_full_backlog_drops_and_does_not_refuse() {
     each_ip(|addr| {
-        let listener = listen_with_backlog(addr, 1).expect("a free port");
+        let listener = listen_for_two(addr).expect("a free port");
         let addr = listener.local_addr().expect("an address");
         let connect = || TcpStream::connect_timeout(&addr, Duration::from_millis(300));
         let waiting = [

@@ -45,5 +45,5 @@ fn kind<T: std::fmt::Debug>(result: io::Result<T>) -> io::ErrorKind {
 /// Waits until a reset (or another end) has arrived: `peer_addr` then knows no peer, and consumes no error.
 #[track_caller]
 fn await_reset(stream: &TcpStream) {
-    crate::support::eventually("the reset arrives", || stream.peer_addr().is_err());
+    crate::support::wait::eventually("the reset arrives", || stream.peer_addr().is_err());
 }

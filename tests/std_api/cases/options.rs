@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::{linger, set_linger};
 use super::{TcpListener, pair};
-use crate::support::each_ip;
+use crate::support::wait::each_ip;
 
 #[test]
 fn nodelay_starts_false_and_is_kept() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::set_linger;
 use super::{TcpListener, TcpStream, await_reset, kind, pair};
-use crate::support::each_ip;
+use crate::support::wait::each_ip;
 
 /// A pair whose accepted end is closed with unread data: the other end gets a reset.
 fn reset_pair(addr: std::net::SocketAddr) -> TcpStream {

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::{KERNEL, await_reset, kind, pair};
-use crate::support::{assert_bytes, bytes, each_ip};
+use crate::support::wait::{assert_bytes, bytes, each_ip};
 
 #[test]
 fn row_07_shutdown_of_reading_answers_the_end_at_once() {

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 use super::{kind, pair};
-use crate::support::each_ip;
+use crate::support::wait::each_ip;
 
 /// A whole number of the kernel's ticks, whatever their rate is: it rounds other timeouts up.
 const SHORT: Duration = Duration::from_millis(40);

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use super::{TcpListener, TcpStream, pair};
-use crate::support::each_ip;
+use crate::support::wait::each_ip;
 
 fn is_thread_safe<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe + Debug + 'static>() {}
 fn reads_and_writes<T: Read + Write>() {}
