@@ -1,4 +1,6 @@
 //! One datagram as a value: what it says, borrowed from its bytes.
+//!
+//! [`decode`](super::decode) makes it, [`PacketBuilder`](super::PacketBuilder) writes its like.
 
 use super::{AckBlock, ConnectionId, Offset, Opening, Options, TruncatedNumber};
 use crate::error::ResetCode;
@@ -44,17 +46,8 @@ pub struct Flags {
     pub retransmitted: bool,
 }
 
-/// What the cheapest look at a datagram says: enough to find its connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Glance {
-    /// The packet's type.
-    pub kind: Kind,
-    /// The connection id it is for; `None` in a SYN.
-    pub dcid: Option<ConnectionId>,
-}
-
 /// A decoded datagram; usable as it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Packet<'d> {
     /// The receiver's connection id; `None` only in a SYN.
     pub dcid: Option<ConnectionId>,
@@ -70,8 +63,15 @@ pub struct Packet<'d> {
     pub body: Body<'d>,
 }
 
+impl Packet<'_> {
+    /// The packet's type.
+    pub const fn kind(&self) -> Kind {
+        self.body.kind()
+    }
+}
+
 /// What a packet's type adds to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Body<'d> {
     /// Opens a connection.
     Syn(Opening),
@@ -108,6 +108,24 @@ pub enum Body<'d> {
     Versions(&'d [u8]),
 }
 
+impl Body<'_> {
+    /// The type that this is the content of.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Body::Syn(_) => Kind::Syn,
+            Body::SynAck(_) => Kind::SynAck,
+            Body::Data(_) => Kind::Data,
+            Body::Ack { .. } => Kind::Ack,
+            Body::Dgram { .. } => Kind::Dgram,
+            Body::Rst { .. } => Kind::Rst,
+            Body::Probe(_) => Kind::Probe,
+            Body::Path(_) => Kind::Path,
+            Body::Unknown => Kind::Unknown,
+            Body::Versions(_) => Kind::Versions,
+        }
+    }
+}
+
 /// A piece of the stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Data<'d> {
@@ -135,29 +153,4 @@ pub enum PathMessage {
     Challenge(u64),
     /// Repeats it.
     Response(u64),
-}
-
-/// Why a datagram is not a packet of this protocol.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// Shorter than a base header.
-    #[error("shorter than a header")]
-    Truncated,
-}
-
-/// Length, version and type: the checks that come before the look-up of the connection.
-///
-/// # Errors
-/// Shorter than a header, a version that is not spoken here, an unknown type, a zero id.
-pub fn glance(_datagram: &[u8]) -> Result<Glance, DecodeError> {
-    todo!()
-}
-
-/// The whole datagram, its checksum aside (see [`super::integrity::is_intact`]).
-///
-/// # Errors
-/// Whatever docs/WIRE.md calls malformed.
-pub fn decode(_datagram: &[u8]) -> Result<Packet<'_>, DecodeError> {
-    todo!()
 }

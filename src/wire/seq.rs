@@ -99,6 +99,14 @@ impl PacketNumber {
         PacketNumber(self.0.saturating_sub(count))
     }
 
+    /// The number `count` before; `None` if that would be below 0.
+    pub const fn checked_minus(self, count: u64) -> Option<Self> {
+        match self.0.checked_sub(count) {
+            Some(number) => Some(PacketNumber(number)),
+            None => None,
+        }
+    }
+
     /// How many numbers after `earlier` this one is; 0 if `earlier` is later.
     pub const fn since(self, earlier: PacketNumber) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -119,6 +127,12 @@ impl fmt::Debug for PacketNumber {
 /// The low 32 bits of a packet number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct TruncatedNumber(u32);
+
+impl From<PacketNumber> for TruncatedNumber {
+    fn from(number: PacketNumber) -> Self {
+        number.truncate()
+    }
+}
 
 impl TruncatedNumber {
     /// These 32 bits.
@@ -196,4 +210,14 @@ impl Window {
     pub const fn get(self) -> u32 {
         self.0
     }
+}
+
+/// The low 32 bits of a number, for clocks that wrap.
+pub const fn low_u32(number: u64) -> u32 {
+    number as u32
+}
+
+/// A length in memory as a number of the wire.
+pub const fn len_u64(len: usize) -> u64 {
+    len as u64
 }

@@ -1,0 +1,3 @@
+//! The format as a whole: what is written is read, what is damaged is dropped.
+
+mod round_trip;
