@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::limits::RECEIVED_RANGES_MAX;
 use crate::range_set::RangeSet;
 use crate::time::Time;
-use crate::wire::{Ecn, EcnCounts, PacketNumber, TruncatedNumber};
+use crate::wire::{Ecn, PacketNumber, TruncatedNumber};
 
 /// More unacknowledged packets than this are acknowledged at once.
 const PACKETS_MAX: u32 = 64;
@@ -53,7 +53,8 @@ pub(super) struct Acks {
     packets: u64,
     unacked_packets: u32,
     unacked_bytes: u64,
-    ecn: EcnCounts,
+    /// The last packet had a congestion mark.
+    marked: bool,
     owed: Owed,
     max_delay: Duration,
     next_ack_number: u64,
@@ -80,7 +81,7 @@ impl Acks {
             packets: 0,
             unacked_packets: 0,
             unacked_bytes: 0,
-            ecn: EcnCounts::default(),
+            marked: false,
             owed: Owed::Nothing,
             max_delay,
             next_ack_number: 1,
@@ -131,7 +132,7 @@ impl Acks {
         self.packets += 1;
         self.unacked_packets += 1;
         self.unacked_bytes += arrived.size as u64;
-        let first_ce = self.count_ecn(arrived.ecn);
+        let first_ce = self.is_first_mark(arrived.ecn);
         let many = self.unacked_packets > PACKETS_MAX
             || self.unacked_bytes > BYTES_MAX.min(window / 4)
             || (self.packets <= EAGER_PACKETS && self.unacked_packets >= 2);
@@ -148,16 +149,12 @@ impl Acks {
         self.max_delay.min(quarter.max(DELAY_MIN))
     }
 
-    /// Counts the mark; true if it is a CE after packets without.
-    fn count_ecn(&mut self, ecn: Option<Ecn>) -> bool {
-        let counter = match ecn {
-            None => return false,
-            Some(Ecn::Ect0) => &mut self.ecn.ect0,
-            Some(Ecn::Ect1) => &mut self.ecn.ect1,
-            Some(Ecn::Ce) => &mut self.ecn.ce,
-        };
-        *counter = counter.wrapping_add(1);
-        ecn == Some(Ecn::Ce)
+    /// Whether congestion was experienced, and not by the packet before (RFC 9000 s13.2.1).
+    fn is_first_mark(&mut self, ecn: Option<Ecn>) -> bool {
+        let marked = ecn == Some(Ecn::Ce);
+        let first = marked && !self.marked;
+        self.marked = marked;
+        first
     }
 
     /// Keeps the set within its bound; what is forgotten must never count as new.
@@ -240,11 +237,6 @@ impl Acks {
     /// Whether something was dropped for lack of room since the last block.
     pub(super) fn has_dropped(&self) -> bool {
         self.dropped
-    }
-
-    /// ECN counters.
-    pub(super) fn ecn(&self) -> EcnCounts {
-        self.ecn
     }
 
     /// A block with all this left.

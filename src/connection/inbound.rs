@@ -117,6 +117,7 @@ impl Connection {
         self.acks
             .on_received(now, arrived, srtt, self.recv_credit.window());
         if let Body::Data(data) = &packet.body {
+            self.arm_rest(now);
             self.forget_untracked(number, data.tracked);
         }
         Ok(())

@@ -199,7 +199,9 @@ mod tests {
         let steps: [(&str, Step, [SendHalf; 5]); 4] = [
             (
                 "shut",
-                |s| drop(s.shut()),
+                |s| {
+                    s.shut();
+                },
                 [FinQueued, FinQueued, FinSent, FinAcked, Reset],
             ),
             (
@@ -234,7 +236,9 @@ mod tests {
         let steps: [(&str, Step, [RecvHalf; 5]); 4] = [
             (
                 "fin",
-                |r| drop(r.on_fin(SIZE)),
+                |r| {
+                    r.on_fin(SIZE);
+                },
                 [
                     FinKnown(SIZE),
                     FinKnown(SIZE),
@@ -245,7 +249,9 @@ mod tests {
             ),
             (
                 "all received",
-                |r| drop(r.on_received(SIZE)),
+                |r| {
+                    r.on_received(SIZE);
+                },
                 [
                     Open,
                     AllReceived(SIZE),
@@ -256,7 +262,9 @@ mod tests {
             ),
             (
                 "part received",
-                |r| drop(r.on_received(Offset::new(9))),
+                |r| {
+                    r.on_received(Offset::new(9));
+                },
                 [
                     Open,
                     FinKnown(SIZE),

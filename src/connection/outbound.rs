@@ -26,6 +26,9 @@ const EAGER_PACKETS: u64 = 30;
 /// Packets in a flight that make its last one ask for an acknowledgement at once.
 const FLIGHT_WITH_IMM: u32 = 4;
 
+/// A candidate that has a batch to itself.
+type Poll = fn(&mut Connection, Time, &mut Batch) -> Option<Transmit>;
+
 /// What the next packet of the stream is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Plan {
@@ -51,7 +54,7 @@ impl Connection {
             "the driver sends or clears a batch before the next"
         );
         self.advance(now);
-        let alone: [fn(&mut Self, Time, &mut Batch) -> Option<Transmit>; 5] = [
+        let alone: [Poll; 5] = [
             Self::poll_reset,
             Self::poll_syn,
             Self::poll_syn_ack,
@@ -388,6 +391,7 @@ impl Connection {
             self.counters.bytes_retransmitted += len_u64(range_len(&data));
         }
         self.wants.small_segment = false;
+        self.arm_rest(now);
         let contents = Contents {
             data,
             fin: flags.fin,

@@ -6,7 +6,7 @@ use crate::time::{Deadline, Time, Timer};
 
 /// The timers that are kept here. Loss, probe and delayed-acknowledgement deadlines are computed by their
 /// owners.
-const KINDS: [Timer; 11] = [
+const KINDS: [Timer; 12] = [
     Timer::Syn,
     Timer::Connect,
     Timer::Pacing,
@@ -18,6 +18,7 @@ const KINDS: [Timer; 11] = [
     Timer::Liveness,
     Timer::Linger,
     Timer::FinWait2,
+    Timer::Rest,
 ];
 
 /// The timers of one connection.
@@ -51,23 +52,6 @@ impl Timers {
     /// Stops all timers.
     pub(super) fn stop_all(&mut self) {
         self.slots = Default::default();
-    }
-
-    /// When the timer is due, if it is set.
-    pub(super) fn get(&self, timer: Timer) -> Option<Time> {
-        let index = KINDS.iter().position(|kind| *kind == timer)?;
-        self.slots[index]
-    }
-
-    /// Whether the timer is due; it is stopped then.
-    pub(super) fn take_due(&mut self, timer: Timer, now: Time) -> bool {
-        match self.slot(timer) {
-            Some(slot) if slot.is_some_and(|at| at <= now) => {
-                *slot = None;
-                true
-            }
-            _ => false,
-        }
     }
 
     /// The earliest deadline.
@@ -104,17 +88,12 @@ mod tests {
                 why: Timer::Syn
             })
         );
-        assert!(!timers.take_due(Timer::Syn, Time::from_millis(9)));
-        assert!(timers.take_due(Timer::Syn, Time::from_millis(10)));
-        assert!(
-            !timers.take_due(Timer::Syn, Time::from_millis(11)),
-            "a timer fires once"
-        );
+        timers.stop(Timer::Syn);
         assert_eq!(
             timers.next().map(|deadline| deadline.why),
             Some(Timer::Idle)
         );
         timers.stop(Timer::Idle);
-        assert_eq!((timers.next(), timers.get(Timer::Idle)), (None, None));
+        assert_eq!(timers.next(), None);
     }
 }
