@@ -235,18 +235,35 @@ impl Random {
 impl Connection {
     /// A connection that this side opens; its SYN is the first thing that it transmits.
     pub fn connect(now: Time, open: ActiveOpen, config: Arc<Config>, seed: u64) -> Self {
-        let mut connection = Self::new(now, open.remote, None, open.local_cid, open.local_first, config, seed);
+        let mut connection = Self::new(
+            now,
+            open.remote,
+            None,
+            open.local_cid,
+            open.local_first,
+            config,
+            seed,
+        );
         connection.rendezvous = Rendezvous::of(&open);
         connection.handshake = Handshake::SynSent(Box::new(SynSent::new(now, &open)));
-        connection.timers.set(Timer::Connect, now + connection.config.connect_timeout());
+        connection
+            .timers
+            .set(Timer::Connect, now + connection.config.connect_timeout());
         connection
     }
 
     /// A connection that a third packet opens; hand that packet to [`Connection::handle_packet`] next.
     pub fn accept(now: Time, open: PassiveOpen, config: Arc<Config>, seed: u64) -> Self {
         let (remote, first) = (open.remote, open.local_first);
-        let mut connection =
-            Self::new(now, remote, open.local_ip, open.local_cid, first, config, seed);
+        let mut connection = Self::new(
+            now,
+            remote,
+            open.local_ip,
+            open.local_cid,
+            first,
+            config,
+            seed,
+        );
         connection.recv_credit = RecvCredit::new(open.promised_window.get());
         connection.establish(
             now,
@@ -330,14 +347,21 @@ impl Connection {
         if self.phase == Phase::Over {
             return None;
         }
-        let delayed_ack = self.acks.deadline().map(|at| Deadline { at, why: Timer::AckDelay });
+        let delayed_ack = self.acks.deadline().map(|at| Deadline {
+            at,
+            why: Timer::AckDelay,
+        });
         let recovery = Deadline::earlier(self.recovery.deadline(), delayed_ack);
         Deadline::earlier(self.timers.next(), recovery)
     }
 
     /// Notes the time of an input (C2).
     fn advance(&mut self, now: Time) {
-        debug_assert!(now >= self.latest, "time ran backwards: {now:?} after {:?}", self.latest);
+        debug_assert!(
+            now >= self.latest,
+            "time ran backwards: {now:?} after {:?}",
+            self.latest
+        );
         self.latest = self.latest.max(now);
     }
 

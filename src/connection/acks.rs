@@ -90,7 +90,10 @@ impl Acks {
 
     /// The largest number received; the number before the peer's first if there is none.
     pub fn largest(&self) -> PacketNumber {
-        let end = self.received.last().map_or(self.floor.get(), |range| range.end - 1);
+        let end = self
+            .received
+            .last()
+            .map_or(self.floor.get(), |range| range.end - 1);
         PacketNumber::new(end)
     }
 
@@ -110,13 +113,20 @@ impl Acks {
 
     /// A new packet was received and all that it carried was taken. `ack_delay` is how long its
     /// acknowledgement may wait if nothing asks for more haste, `window` our receive window in bytes.
-    pub fn on_received(&mut self, now: Time, arrived: Arrived, srtt: Option<Duration>, window: u64) {
+    pub fn on_received(
+        &mut self,
+        now: Time,
+        arrived: Arrived,
+        srtt: Option<Duration>,
+        window: u64,
+    ) {
         let largest = self.largest();
         let in_order = arrived.number == largest.next();
         if arrived.number > largest {
             self.largest_at = now;
         }
-        self.received.insert(arrived.number.get()..arrived.number.get() + 1);
+        self.received
+            .insert(arrived.number.get()..arrived.number.get() + 1);
         self.forget_oldest_range();
         self.packets += 1;
         self.unacked_packets += 1;
@@ -219,7 +229,11 @@ impl Acks {
 
     /// Time since the largest number was received; zero before the first packet.
     pub fn age_of_largest(&self, now: Time) -> Duration {
-        if self.packets == 0 { Duration::ZERO } else { now - self.largest_at }
+        if self.packets == 0 {
+            Duration::ZERO
+        } else {
+            now - self.largest_at
+        }
     }
 
     /// Whether something was dropped for lack of room since the last block.

@@ -43,7 +43,11 @@ impl Connection {
     }
 
     fn fire_recovery(&mut self, now: Time) {
-        if self.recovery.deadline().is_none_or(|deadline| deadline.at > now) {
+        if self
+            .recovery
+            .deadline()
+            .is_none_or(|deadline| deadline.at > now)
+        {
             return;
         }
         let mut outcome = std::mem::take(&mut self.outcome);
@@ -66,7 +70,9 @@ impl Connection {
         let (attempts, after) = match &self.handshake {
             Handshake::SynSent(syn) => (syn.attempts, now - syn.started),
             Handshake::Proving { .. } => {
-                return self.fail(CloseReason::TimedOut { after: super::handshake::PROVING_MAX });
+                return self.fail(CloseReason::TimedOut {
+                    after: super::handshake::PROVING_MAX,
+                });
             }
             Handshake::Done => return,
         };
@@ -135,8 +141,12 @@ impl Connection {
 
     /// Sets the zero-window timer, unless it runs: probe timeouts that double (RFC 9293 s3.8.6.1).
     pub(super) fn arm_zero_window(&mut self, now: Time) {
-        let wait = self.recovery.pto().saturating_mul(1 << self.window_probes.min(16));
-        self.timers.set_if_stopped(Timer::ZeroWindow, now + wait.min(BACKOFF_MAX));
+        let wait = self
+            .recovery
+            .pto()
+            .saturating_mul(1 << self.window_probes.min(16));
+        self.timers
+            .set_if_stopped(Timer::ZeroWindow, now + wait.min(BACKOFF_MAX));
     }
 
     /// Sets the path timer anew, or stops it.

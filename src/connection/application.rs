@@ -47,9 +47,17 @@ impl Connection {
         if data.is_empty() {
             return Ok(0);
         }
-        let taken = if self.phase == Phase::Open { self.send.write(data) } else { 0 };
+        let taken = if self.phase == Phase::Open {
+            self.send.write(data)
+        } else {
+            0
+        };
         self.writer_waits |= taken < data.len();
-        if taken == 0 { Err(WriteError::Blocked) } else { Ok(taken) }
+        if taken == 0 {
+            Err(WriteError::Blocked)
+        } else {
+            Ok(taken)
+        }
     }
 
     /// The failure, if it is still to be reported; otherwise only that writing is over.
@@ -85,7 +93,11 @@ impl Connection {
             return Ok(0);
         }
         let read = self.assembler.peek(buf);
-        if read == 0 { self.read_nothing() } else { Ok(read) }
+        if read == 0 {
+            self.read_nothing()
+        } else {
+            Ok(read)
+        }
     }
 
     /// What a read says when there is no byte: the end comes before a failure, as in the kernel.
@@ -95,9 +107,16 @@ impl Connection {
             return Ok(0);
         }
         if self.failed {
-            return self.failure.take().map_or(Ok(0), |reason| Err(ReadError::Failed(reason)));
+            return self
+                .failure
+                .take()
+                .map_or(Ok(0), |reason| Err(ReadError::Failed(reason)));
         }
-        if self.read_shut_at.is_some() { Ok(0) } else { Err(ReadError::Blocked) }
+        if self.read_shut_at.is_some() {
+            Ok(0)
+        } else {
+            Err(ReadError::Blocked)
+        }
     }
 
     /// FIN after everything written. Doing it again does nothing.
@@ -117,7 +136,10 @@ impl Connection {
 
     /// Throws away what arrived behind a shutdown of reading, once all before it is read.
     pub(super) fn discard_after_shutdown(&mut self) {
-        if self.read_shut_at.is_some_and(|at| self.assembler.read_offset() >= at) {
+        if self
+            .read_shut_at
+            .is_some_and(|at| self.assembler.read_offset() >= at)
+        {
             self.assembler.discard();
         }
     }

@@ -49,7 +49,11 @@ impl Connection {
 
     /// After the end of the peer's stream a reset only says that it reads no more (EPIPE in the kernel).
     fn reset_reason(&self, otherwise: CloseReason) -> CloseReason {
-        if self.recv_half.is_complete() { CloseReason::ReadSideGone } else { otherwise }
+        if self.recv_half.is_complete() {
+            CloseReason::ReadSideGone
+        } else {
+            otherwise
+        }
     }
 
     /// UNKNOWN: believed only for a packet of ours that is in flight.
@@ -73,7 +77,8 @@ impl Connection {
                 if self.unreachables >= UNREACHABLES_MAX {
                     self.fail(self.reset_reason(CloseReason::Gone));
                 } else {
-                    self.timers.set_if_stopped(Timer::Liveness, now + LIVENESS_INTERVAL);
+                    self.timers
+                        .set_if_stopped(Timer::Liveness, now + LIVENESS_INTERVAL);
                 }
             }
             _ => {}
@@ -148,7 +153,11 @@ impl Connection {
 
     /// The linger time is over.
     pub(super) fn end_linger(&mut self) {
-        self.abort(if self.reset_at_end { ResetCode::UNREAD } else { ResetCode::ABORTED });
+        self.abort(if self.reset_at_end {
+            ResetCode::UNREAD
+        } else {
+            ResetCode::ABORTED
+        });
     }
 
     // --- after every input --------------------------------------------------------------------------
@@ -168,7 +177,8 @@ impl Connection {
         if self.recv_half.is_complete() {
             self.finish();
         } else if self.released {
-            self.timers.set_if_stopped(Timer::FinWait2, now + FIN_WAIT_2_LIFE);
+            self.timers
+                .set_if_stopped(Timer::FinWait2, now + FIN_WAIT_2_LIFE);
         }
     }
 

@@ -56,7 +56,11 @@ impl SynSent {
     /// The first SYN is due at once.
     pub fn new(now: Time, open: &ActiveOpen) -> Self {
         let loopback = open.remote.ip().is_loopback();
-        let usual = if loopback { FIRST_WAIT_LOOPBACK } else { FIRST_WAIT };
+        let usual = if loopback {
+            FIRST_WAIT_LOOPBACK
+        } else {
+            FIRST_WAIT
+        };
         let cached = open.cached_rtt.map(|rtt| rtt.saturating_mul(3));
         SynSent {
             started: now,
@@ -72,7 +76,9 @@ impl SynSent {
     /// A SYN leaves: its clock, and when the next one is due. `jitter` is a random 0..=255.
     pub fn on_sent(&mut self, now: Time, jitter: u8) -> (u32, Time) {
         let clock = clock_of(now);
-        let slot = usize::try_from(self.attempts).unwrap_or(usize::MAX).min(CLOCKS - 1);
+        let slot = usize::try_from(self.attempts)
+            .unwrap_or(usize::MAX)
+            .min(CLOCKS - 1);
         self.clocks[slot] = Some(clock);
         let wait = self.first_wait.saturating_mul(1 << self.attempts.min(10));
         self.attempts += 1;
@@ -124,7 +130,10 @@ mod tests {
             for wait in [1u64, 2, 4, 8, 16] {
                 let (_, next) = syn.on_sent(now, jitter);
                 let millis = u64::try_from((next - now).as_millis()).expect("small");
-                assert!((wait * 900..=wait * 1_100).contains(&millis), "{wait} s: {millis} ms");
+                assert!(
+                    (wait * 900..=wait * 1_100).contains(&millis),
+                    "{wait} s: {millis} ms"
+                );
                 now = next;
             }
         }
@@ -151,7 +160,10 @@ mod tests {
         let (second, _) = syn.on_sent(Time::from_millis(1_001), 0);
         let now = Time::from_millis(1_040);
         assert_eq!(syn.round_trip(now, second), Some(Duration::from_millis(39)));
-        assert_eq!(syn.round_trip(now, first), Some(Duration::from_millis(1_039)));
+        assert_eq!(
+            syn.round_trip(now, first),
+            Some(Duration::from_millis(1_039))
+        );
         assert_eq!(syn.round_trip(now, second + 1), None);
     }
 

@@ -59,27 +59,43 @@ impl Idle {
 
     /// The idle timer fired.
     pub fn on_idle_timer(&self, now: Time) -> Verdict {
-        let Some(after) = self.idle_timeout else { return Verdict::Stop };
+        let Some(after) = self.idle_timeout else {
+            return Verdict::Stop;
+        };
         let due = self.heard_at + after;
-        if now < due { Verdict::Again(due) } else { Verdict::End(CloseReason::Idle { after }) }
+        if now < due {
+            Verdict::Again(due)
+        } else {
+            Verdict::End(CloseReason::Idle { after })
+        }
     }
 
     /// The user timer fired; `in_flight`: something waits for its acknowledgement.
     pub fn on_user_timer(&self, now: Time, in_flight: bool) -> Verdict {
-        let Some(after) = self.user_timeout.filter(|_| in_flight) else { return Verdict::Stop };
+        let Some(after) = self.user_timeout.filter(|_| in_flight) else {
+            return Verdict::Stop;
+        };
         let due = self.progress_at + after;
-        if now < due { Verdict::Again(due) } else { Verdict::End(CloseReason::TimedOut { after }) }
+        if now < due {
+            Verdict::Again(due)
+        } else {
+            Verdict::End(CloseReason::TimedOut { after })
+        }
     }
 
     /// The keep-alive timer fired. While data is in flight its own timers watch the peer.
     pub fn on_keepalive_timer(&mut self, now: Time, in_flight: bool) -> Verdict {
-        let Some(keepalive) = self.keepalive else { return Verdict::Stop };
+        let Some(keepalive) = self.keepalive else {
+            return Verdict::Stop;
+        };
         let due = self.heard_at + keepalive.idle;
         if now < due {
             return Verdict::Again(due);
         }
         if self.probes >= keepalive.count {
-            return Verdict::End(CloseReason::KeepAlive { probes: self.probes });
+            return Verdict::End(CloseReason::KeepAlive {
+                probes: self.probes,
+            });
         }
         if in_flight && self.probes == 0 {
             return Verdict::Again(now + keepalive.interval);
@@ -100,7 +116,11 @@ mod tests {
         Time::from_millis(secs * 1_000)
     }
     fn idle() -> Idle {
-        let keepalive = Keepalive { idle: secs(10), interval: secs(2), count: 3 };
+        let keepalive = Keepalive {
+            idle: secs(10),
+            interval: secs(2),
+            count: 3,
+        };
         let mut idle = Idle::new(Time::ZERO, Some(secs(60)), Some(keepalive));
         idle.idle_timeout = Some(secs(30));
         idle
@@ -110,9 +130,15 @@ mod tests {
     fn keepalive_probes_after_silence_and_gives_up_after_the_count() {
         let mut idle = idle();
         idle.on_heard(at(5));
-        assert_eq!(idle.on_keepalive_timer(at(10), false), Verdict::Again(at(15)));
+        assert_eq!(
+            idle.on_keepalive_timer(at(10), false),
+            Verdict::Again(at(15))
+        );
         for (now, next) in [(15, 17), (17, 19), (19, 21)] {
-            assert_eq!(idle.on_keepalive_timer(at(now), false), Verdict::Probe(at(next)));
+            assert_eq!(
+                idle.on_keepalive_timer(at(now), false),
+                Verdict::Probe(at(next))
+            );
         }
         let end = CloseReason::KeepAlive { probes: 3 };
         assert_eq!(idle.on_keepalive_timer(at(21), false), Verdict::End(end));
@@ -121,16 +147,28 @@ mod tests {
     #[test]
     fn an_answer_starts_keepalive_anew() {
         let mut idle = idle();
-        assert_eq!(idle.on_keepalive_timer(at(10), false), Verdict::Probe(at(12)));
+        assert_eq!(
+            idle.on_keepalive_timer(at(10), false),
+            Verdict::Probe(at(12))
+        );
         idle.on_heard(at(11));
-        assert_eq!(idle.on_keepalive_timer(at(12), false), Verdict::Again(at(21)));
-        assert_eq!(idle.on_keepalive_timer(at(21), false), Verdict::Probe(at(23)));
+        assert_eq!(
+            idle.on_keepalive_timer(at(12), false),
+            Verdict::Again(at(21))
+        );
+        assert_eq!(
+            idle.on_keepalive_timer(at(21), false),
+            Verdict::Probe(at(23))
+        );
     }
 
     #[test]
     fn keepalive_leaves_the_watch_to_data_in_flight() {
         let mut idle = idle();
-        assert_eq!(idle.on_keepalive_timer(at(10), true), Verdict::Again(at(12)));
+        assert_eq!(
+            idle.on_keepalive_timer(at(10), true),
+            Verdict::Again(at(12))
+        );
         idle.keepalive = None;
         assert_eq!(idle.on_keepalive_timer(at(12), false), Verdict::Stop);
     }
@@ -150,7 +188,10 @@ mod tests {
         let mut idle = idle();
         idle.on_heard(at(3));
         assert_eq!(idle.on_idle_timer(at(30)), Verdict::Again(at(33)));
-        assert_eq!(idle.on_idle_timer(at(33)), Verdict::End(CloseReason::Idle { after: secs(30) }));
+        assert_eq!(
+            idle.on_idle_timer(at(33)),
+            Verdict::End(CloseReason::Idle { after: secs(30) })
+        );
         idle.idle_timeout = None;
         assert_eq!(idle.on_idle_timer(at(99)), Verdict::Stop);
     }

@@ -24,9 +24,7 @@ use crate::error::{CloseReason, PeerFault, ResetCode};
 use crate::limits::UNSENT_ACKS_MAX;
 use crate::stream::Inserted;
 use crate::time::{Time, Timer};
-use crate::wire::{
-    AckBlock, Body, Data, Meta, Offset, Packet, PacketNumber, len_u64, range_len,
-};
+use crate::wire::{AckBlock, Body, Data, Meta, Offset, Packet, PacketNumber, len_u64, range_len};
 
 /// The packet broke a rule or cannot be taken: it is dropped whole, and not acknowledged.
 struct Rejected;
@@ -109,10 +107,20 @@ impl Connection {
         self.take_ack(now, packet)?;
         let mut taken = self.take_body(now, meta, packet)?;
         taken.at_once |= packet.flags.imm || packet.options.cookie.is_some();
-        let arrived = Arrived { number, size: len, at_once: taken.at_once, ecn: meta.ecn };
+        let arrived = Arrived {
+            number,
+            size: len,
+            at_once: taken.at_once,
+            ecn: meta.ecn,
+        };
         let srtt = self.recovery.rtt().srtt();
-        self.acks.on_received(now, arrived, srtt, self.recv_credit.window());
-        if let Body::Data(Data { tracked: tracked @ 0..u16::MAX, .. }) = packet.body {
+        self.acks
+            .on_received(now, arrived, srtt, self.recv_credit.window());
+        if let Body::Data(Data {
+            tracked: tracked @ 0..u16::MAX,
+            ..
+        }) = packet.body
+        {
             self.acks.raise_floor(number.minus(u64::from(tracked)));
         }
         Ok(())
@@ -128,7 +136,9 @@ impl Connection {
             Body::Data(data) => self.take_data(data, packet.flags.fin),
             Body::Probe(_) => Ok(Taken { at_once: true }),
             Body::Path(message) => {
-                let action = self.path.on_message(now, meta, *message, self.recovery.pto());
+                let action = self
+                    .path
+                    .on_message(now, meta, *message, self.recovery.pto());
                 self.follow(now, action);
                 Ok(Taken { at_once: true })
             }
@@ -141,14 +151,20 @@ impl Connection {
 
     /// The packet's ACK block, if it has one, after it was found valid as a whole.
     fn take_ack(&mut self, now: Time, packet: &Packet<'_>) -> Result<(), Rejected> {
-        let Some(block) = &packet.ack else { return Ok(()) };
+        let Some(block) = &packet.ack else {
+            return Ok(());
+        };
         let next = self.recovery.next_number();
-        let ranges = block.expand(next.prev(), self.local_first).map_err(|_| Rejected)?;
+        let ranges = block
+            .expand(next.prev(), self.local_first)
+            .map_err(|_| Rejected)?;
         if ranges.largest() >= next || block.fields.ack_offset > self.sent_end() {
             return self.on_ack_of_unsent();
         }
         let mut outcome = std::mem::take(&mut self.outcome);
-        let result = self.recovery.on_ack(now, ranges.iter(), block.fields.delay, &mut outcome);
+        let result = self
+            .recovery
+            .on_ack(now, ranges.iter(), block.fields.delay, &mut outcome);
         self.outcome = outcome;
         if result.is_err() {
             return self.on_ack_of_unsent();
@@ -204,7 +220,10 @@ impl Connection {
         if outcome.largest_newly_acked.take().is_some() {
             self.wants.probes = 0;
             self.pending.delivered = true;
-            if self.mtu.on_acked(u16::try_from(largest_data).unwrap_or(u16::MAX)) {
+            if self
+                .mtu
+                .on_acked(u16::try_from(largest_data).unwrap_or(u16::MAX))
+            {
                 self.recovery.set_mtu(self.mtu.size());
             }
         }
@@ -228,7 +247,8 @@ impl Connection {
     fn take_cumulative(&mut self, block: &AckBlock<'_>) {
         let fields = &block.fields;
         let before = self.send.snd_una();
-        self.send.on_acked(before..fields.ack_offset.min(self.send.snd_nxt()));
+        self.send
+            .on_acked(before..fields.ack_offset.min(self.send.snd_nxt()));
         if self.fin_ever_sent && fields.ack_offset == self.send.end().plus(1) {
             self.on_fin_acked();
         }
@@ -274,7 +294,9 @@ impl Connection {
             return Err(Rejected);
         };
         self.on_inserted(&inserted);
-        Ok(Taken { at_once: news || inserted.out_of_order || inserted.filled_gap })
+        Ok(Taken {
+            at_once: news || inserted.out_of_order || inserted.filled_gap,
+        })
     }
 
     fn on_inserted(&mut self, inserted: &Inserted) {
@@ -300,7 +322,8 @@ impl Connection {
         }
         let was_changing = self.path.is_changing();
         let random = &mut self.random;
-        self.path.on_packet(meta, len_u64(len), is_newest, || random.next());
+        self.path
+            .on_packet(meta, len_u64(len), is_newest, || random.next());
         if self.path.is_changing() != was_changing {
             self.arm_path(now);
         }

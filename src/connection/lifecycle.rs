@@ -99,7 +99,11 @@ impl RecvHalf {
             Some(size) => end <= size && (!fin || end == size),
             None => !fin || highest <= end,
         };
-        if consistent { Ok(()) } else { Err(PeerFault::FinalSize) }
+        if consistent {
+            Ok(())
+        } else {
+            Err(PeerFault::FinalSize)
+        }
     }
 
     /// The FIN says that the stream ends at `size`; true if that is news.
@@ -193,10 +197,26 @@ mod tests {
         use SendHalf::*;
         type Step = fn(&mut SendHalf);
         let steps: [(&str, Step, [SendHalf; 5]); 4] = [
-            ("shut", |s| drop(s.shut()), [FinQueued, FinQueued, FinSent, FinAcked, Reset]),
-            ("fin sent", SendHalf::on_fin_sent, [Open, FinSent, FinSent, FinAcked, Reset]),
-            ("fin lost", SendHalf::on_fin_lost, [Open, FinQueued, FinQueued, FinAcked, Reset]),
-            ("fin acked", SendHalf::on_fin_acked, [Open, FinAcked, FinAcked, FinAcked, Reset]),
+            (
+                "shut",
+                |s| drop(s.shut()),
+                [FinQueued, FinQueued, FinSent, FinAcked, Reset],
+            ),
+            (
+                "fin sent",
+                SendHalf::on_fin_sent,
+                [Open, FinSent, FinSent, FinAcked, Reset],
+            ),
+            (
+                "fin lost",
+                SendHalf::on_fin_lost,
+                [Open, FinQueued, FinQueued, FinAcked, Reset],
+            ),
+            (
+                "fin acked",
+                SendHalf::on_fin_acked,
+                [Open, FinAcked, FinAcked, FinAcked, Reset],
+            ),
         ];
         for (name, step, expected) in steps {
             for (before, after) in SENDS.into_iter().zip(expected) {
@@ -215,17 +235,35 @@ mod tests {
             (
                 "fin",
                 |r| drop(r.on_fin(SIZE)),
-                [FinKnown(SIZE), FinKnown(SIZE), AllReceived(SIZE), AllRead(SIZE), Reset],
+                [
+                    FinKnown(SIZE),
+                    FinKnown(SIZE),
+                    AllReceived(SIZE),
+                    AllRead(SIZE),
+                    Reset,
+                ],
             ),
             (
                 "all received",
                 |r| drop(r.on_received(SIZE)),
-                [Open, AllReceived(SIZE), AllReceived(SIZE), AllRead(SIZE), Reset],
+                [
+                    Open,
+                    AllReceived(SIZE),
+                    AllReceived(SIZE),
+                    AllRead(SIZE),
+                    Reset,
+                ],
             ),
             (
                 "part received",
                 |r| drop(r.on_received(Offset::new(9))),
-                [Open, FinKnown(SIZE), AllReceived(SIZE), AllRead(SIZE), Reset],
+                [
+                    Open,
+                    FinKnown(SIZE),
+                    AllReceived(SIZE),
+                    AllRead(SIZE),
+                    Reset,
+                ],
             ),
             (
                 "end read",
@@ -248,10 +286,19 @@ mod tests {
         for known in &RECVS[1..4] {
             assert!(known.check(SIZE, true, SIZE).is_ok());
             assert!(known.check(below, false, SIZE).is_ok());
-            assert!(known.check(below, true, SIZE).is_err(), "a second, smaller final size");
-            assert!(known.check(above, false, SIZE).is_err(), "data beyond the final size");
+            assert!(
+                known.check(below, true, SIZE).is_err(),
+                "a second, smaller final size"
+            );
+            assert!(
+                known.check(above, false, SIZE).is_err(),
+                "data beyond the final size"
+            );
         }
-        assert!(RecvHalf::Open.check(below, true, SIZE).is_err(), "below what was received");
+        assert!(
+            RecvHalf::Open.check(below, true, SIZE).is_err(),
+            "below what was received"
+        );
         assert!(RecvHalf::Open.check(SIZE, true, SIZE).is_ok());
     }
 
@@ -259,15 +306,31 @@ mod tests {
     fn rfc_9293_names_follow_from_the_halves() {
         use TcpState::*;
         let expected = [
-            (FinOrder::OursFirst, [Established, Established, CloseWait, CloseWait, Closed]),
-            (FinOrder::OursFirst, [FinWait1, FinWait1, Closing, Closing, Closed]),
-            (FinOrder::TheirsFirst, [FinWait1, FinWait1, LastAck, LastAck, Closed]),
-            (FinOrder::OursFirst, [FinWait2, FinWait2, TimeWait, TimeWait, Closed]),
+            (
+                FinOrder::OursFirst,
+                [Established, Established, CloseWait, CloseWait, Closed],
+            ),
+            (
+                FinOrder::OursFirst,
+                [FinWait1, FinWait1, Closing, Closing, Closed],
+            ),
+            (
+                FinOrder::TheirsFirst,
+                [FinWait1, FinWait1, LastAck, LastAck, Closed],
+            ),
+            (
+                FinOrder::OursFirst,
+                [FinWait2, FinWait2, TimeWait, TimeWait, Closed],
+            ),
             (FinOrder::TheirsFirst, [Closed; 5]),
         ];
         for ((send, (order, row)), index) in SENDS.into_iter().zip(expected).zip(0..) {
             for (recv, state) in RECVS.into_iter().zip(row) {
-                assert_eq!(tcp_state(send, recv, order), state, "{index}: {send:?} {recv:?}");
+                assert_eq!(
+                    tcp_state(send, recv, order),
+                    state,
+                    "{index}: {send:?} {recv:?}"
+                );
             }
         }
     }

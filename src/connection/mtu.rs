@@ -40,11 +40,27 @@ struct Candidate {
 impl Mtu {
     /// The sizes for a peer at `remote` that accepts `peer_max` bytes; this side sends at most `own_max`.
     pub fn new(remote: SocketAddr, peer_max: u16, own_max: u16) -> Self {
-        let ethernet = if remote.is_ipv4() { ETHERNET_V4 } else { ETHERNET_V6 };
-        let large = if remote.ip().is_loopback() { LOOPBACK } else { ethernet };
+        let ethernet = if remote.is_ipv4() {
+            ETHERNET_V4
+        } else {
+            ETHERNET_V6
+        };
+        let large = if remote.ip().is_loopback() {
+            LOOPBACK
+        } else {
+            ethernet
+        };
         let limit = peer_max.min(own_max);
-        let candidate = |size: u16| Candidate { size: size.min(limit), tries: 0, in_flight: false };
-        Mtu { size: BASE, candidates: [candidate(large), candidate(ethernet)], suspicious: false }
+        let candidate = |size: u16| Candidate {
+            size: size.min(limit),
+            tries: 0,
+            in_flight: false,
+        };
+        Mtu {
+            size: BASE,
+            candidates: [candidate(large), candidate(ethernet)],
+            suspicious: false,
+        }
     }
 
     /// The largest datagram that may be sent as data.
@@ -54,7 +70,11 @@ impl Mtu {
 
     /// The size that a probe after `timeouts` unanswered ones may have.
     pub fn probe_size(&self, timeouts: u32) -> u16 {
-        if timeouts >= SUSPICIOUS_TIMEOUTS { BASE } else { self.size }
+        if timeouts >= SUSPICIOUS_TIMEOUTS {
+            BASE
+        } else {
+            self.size
+        }
     }
 
     /// The next size to probe, if any.
@@ -64,14 +84,18 @@ impl Mtu {
 
     fn wanted(&self) -> Option<&Candidate> {
         let size = self.size;
-        self.candidates
-            .iter()
-            .find(|candidate| candidate.size > size && !candidate.in_flight && candidate.tries < TRIES_MAX)
+        self.candidates.iter().find(|candidate| {
+            candidate.size > size && !candidate.in_flight && candidate.tries < TRIES_MAX
+        })
     }
 
     /// A probe of this size left.
     pub fn on_probe_sent(&mut self, size: u16) {
-        for candidate in self.candidates.iter_mut().filter(|candidate| candidate.size == size) {
+        for candidate in self
+            .candidates
+            .iter_mut()
+            .filter(|candidate| candidate.size == size)
+        {
             candidate.tries += 1;
             candidate.in_flight = true;
         }
@@ -91,7 +115,11 @@ impl Mtu {
     }
 
     fn settle(&mut self, size: u16) {
-        for candidate in self.candidates.iter_mut().filter(|candidate| candidate.size == size) {
+        for candidate in self
+            .candidates
+            .iter_mut()
+            .filter(|candidate| candidate.size == size)
+        {
             candidate.in_flight = false;
         }
     }

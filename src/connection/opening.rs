@@ -93,8 +93,12 @@ impl Connection {
             self.fail(CloseReason::Unsupported(ResetCode::UNSUPPORTED));
             return;
         }
-        let Some(cookie) = packet.options.cookie.or(rendezvous.then_some(&[])) else { return };
-        self.handshake = Handshake::Proving { cookie: cookie.into() };
+        let Some(cookie) = packet.options.cookie.or(rendezvous.then_some(&[])) else {
+            return;
+        };
+        self.handshake = Handshake::Proving {
+            cookie: cookie.into(),
+        };
         self.timers.set(Timer::Connect, now + PROVING_MAX);
         self.establish(now, PeerTerms::new(packet, opening, rtt));
     }
@@ -103,7 +107,9 @@ impl Connection {
     pub(super) fn on_syn(&mut self, packet: &Packet<'_>, opening: &Opening) {
         let small = usize::from(opening.max_datagram) < DATAGRAM_MIN;
         let strange = self.peer.is_some_and(|peer| peer.cid != opening.cid);
-        let Some(rendezvous) = &mut self.rendezvous else { return };
+        let Some(rendezvous) = &mut self.rendezvous else {
+            return;
+        };
         if rendezvous.token != opening.service
             || packet.options.unknown_critical
             || small
@@ -117,7 +123,10 @@ impl Connection {
 
     /// A numbered packet opens a rendezvous whose peer is known from its SYN: it has our SYNACK.
     pub(super) fn open_by_numbered(&mut self, now: Time) {
-        let terms = self.rendezvous.as_ref().and_then(|rendezvous| rendezvous.terms);
+        let terms = self
+            .rendezvous
+            .as_ref()
+            .and_then(|rendezvous| rendezvous.terms);
         if let (Phase::Opening, Some(terms)) = (self.phase, terms) {
             self.handshake = Handshake::Done;
             self.timers.stop(Timer::Connect);
@@ -136,7 +145,10 @@ impl Connection {
     /// The peer is known: packets may flow.
     pub(super) fn establish(&mut self, now: Time, terms: PeerTerms) {
         self.phase = Phase::Open;
-        self.peer = Some(Peer { cid: terms.cid, incarnation: terms.incarnation });
+        self.peer = Some(Peer {
+            cid: terms.cid,
+            incarnation: terms.incarnation,
+        });
         self.acks = Acks::new(terms.first, self.config.max_ack_delay());
         self.send_credit = SendCredit::new(terms.window);
         self.mtu = Mtu::new(self.remote, terms.max_datagram, self.config.max_datagram());

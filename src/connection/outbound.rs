@@ -46,7 +46,10 @@ enum Plan {
 impl Connection {
     /// Fills an empty batch with datagrams for one destination; `None` when nothing may leave now.
     pub fn poll_transmit(&mut self, now: Time, batch: &mut Batch) -> Option<Transmit> {
-        debug_assert!(batch.is_empty(), "the driver sends or clears a batch before the next");
+        debug_assert!(
+            batch.is_empty(),
+            "the driver sends or clears a batch before the next"
+        );
         self.advance(now);
         let alone: [fn(&mut Self, Time, &mut Batch) -> Option<Transmit>; 5] = [
             Self::poll_reset,
@@ -62,7 +65,11 @@ impl Connection {
     }
 
     fn transmit(&self, route: Route) -> Transmit {
-        Transmit { to: route.remote, from_ip: route.local_ip, ecn: None }
+        Transmit {
+            to: route.remote,
+            from_ip: route.local_ip,
+            ecn: None,
+        }
     }
 
     fn builder<'b>(&mut self, room: &'b mut [u8], kind: Kind) -> PacketBuilder<'b> {
@@ -94,7 +101,10 @@ impl Connection {
         let (clock, next) = syn.on_sent(now, jitter[0]);
         self.timers.set(Timer::Syn, next);
         // One SYN in sixteen carries an option that nobody knows, so that peers keep skipping those.
-        let options = Options { grease: jitter[1] < 16, ..self.opening_options(incarnation) };
+        let options = Options {
+            grease: jitter[1] < 16,
+            ..self.opening_options(incarnation)
+        };
         let opening = self.opening(clock, service);
         let room = batch.room(SYN_BYTES)?;
         let mut packet = PacketBuilder::new(room, Kind::Syn, None, self.local_first);
@@ -115,7 +125,10 @@ impl Connection {
         let clock = rendezvous.answer_due.take()?;
         let (token, incarnation) = (rendezvous.token, rendezvous.incarnation);
         let peer_cid = rendezvous.terms.map(|terms| terms.cid)?;
-        let (opening, options) = (self.opening(clock, token), self.opening_options(incarnation));
+        let (opening, options) = (
+            self.opening(clock, token),
+            self.opening_options(incarnation),
+        );
         let room = batch.room(SYN_BYTES)?;
         let mut packet = PacketBuilder::new(room, Kind::SynAck, Some(peer_cid), self.local_first);
         packet.opening(&opening);
@@ -156,12 +169,18 @@ impl Connection {
         let room = batch.room(usize::from(size))?;
         let mut packet = self.builder(room, Kind::Probe);
         packet.aux(1);
-        packet.flags(Flags { imm: true, ..Flags::default() });
+        packet.flags(Flags {
+            imm: true,
+            ..Flags::default()
+        });
         packet.pad_to(usize::from(size));
         let len = packet.finish();
         batch.push(len);
         self.mtu.on_probe_sent(size);
-        let contents = Contents { mtu_probe: Some(size), ..Contents::default() };
+        let contents = Contents {
+            mtu_probe: Some(size),
+            ..Contents::default()
+        };
         self.on_numbered_sent(now, len, true, contents);
         Some(self.transmit(self.path.current()))
     }
@@ -198,7 +217,10 @@ impl Connection {
         if self.wants.probes > 0 {
             return Some(Plan::TimeoutProbe);
         }
-        let data = self.lost_plan().or_else(|| self.new_plan(now)).or_else(|| self.fin_plan());
+        let data = self
+            .lost_plan()
+            .or_else(|| self.new_plan(now))
+            .or_else(|| self.fin_plan());
         if data.is_some() && self.is_admitted(now) {
             return data;
         }
@@ -225,7 +247,11 @@ impl Connection {
         }
         let room = self.send_credit.limit().since(snd_nxt);
         let small = self.wants.small_segment && room > 0;
-        if small || self.send_credit.is_worth_sending(snd_nxt, unsent, self.mss()) {
+        if small
+            || self
+                .send_credit
+                .is_worth_sending(snd_nxt, unsent, self.mss())
+        {
             return Some(Plan::New);
         }
         if !self.is_in_flight() {
@@ -242,7 +268,10 @@ impl Connection {
 
     /// Whether cwnd and pacer let a full packet go; otherwise the pacer's timer is set.
     fn is_admitted(&mut self, now: Time) -> bool {
-        match self.recovery.admission(now, self.mtu.size(), SendClass::Data) {
+        match self
+            .recovery
+            .admission(now, self.mtu.size(), SendClass::Data)
+        {
             Admission::Send => true,
             Admission::At(at) => {
                 self.timers.set(Timer::Pacing, at);
@@ -285,14 +314,18 @@ impl Connection {
 
     /// One DATA packet of at most `size` bytes; false if the batch is full.
     fn build_data(&mut self, now: Time, plan: Plan, size: usize, batch: &mut Batch) -> bool {
-        let Some(room) = batch.room(size) else { return false };
+        let Some(room) = batch.room(size) else {
+            return false;
+        };
         let number = self.recovery.next_number();
         let tracked = number.since(self.recovery.oldest_tracked());
         let mut packet = self.builder(room, Kind::Data);
         packet.aux(u16::try_from(tracked).unwrap_or(u16::MAX));
         let with_ack = self.put_ack(now, &mut packet, plan == Plan::TimeoutProbe);
         self.put_cookie(&mut packet);
-        let Some(range) = self.take_range(plan, packet.room()) else { return false };
+        let Some(range) = self.take_range(plan, packet.room()) else {
+            return false;
+        };
         let [head, tail] = self.send.slices(range.clone());
         packet.payload(head);
         packet.payload(tail);
@@ -300,7 +333,12 @@ impl Connection {
         let fin = self.fin_rides_on(&range);
         let is_repeated = plan != Plan::New && range.start < range.end;
         let imm = self.wants_imm(plan, fin);
-        let flags = Flags { fin, imm, push: range.end == self.send.end(), retransmitted: is_repeated };
+        let flags = Flags {
+            fin,
+            imm,
+            push: range.end == self.send.end(),
+            retransmitted: is_repeated,
+        };
         packet.flags(flags);
         let len = packet.finish();
         batch.push(len);
@@ -341,15 +379,24 @@ impl Connection {
             self.counters.bytes_retransmitted += len_u64(range_len(&data));
         }
         self.wants.small_segment = false;
-        let contents = Contents { data, fin: flags.fin, mtu_probe: None };
+        let contents = Contents {
+            data,
+            fin: flags.fin,
+            mtu_probe: None,
+        };
         self.on_numbered_sent(now, len, flags.imm, contents);
     }
 
     /// A PROBE: answered at once, carries nothing.
     fn build_liveness(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let Some(room) = batch.room(usize::from(self.mtu.size())) else { return false };
+        let Some(room) = batch.room(usize::from(self.mtu.size())) else {
+            return false;
+        };
         let mut packet = self.builder(room, Kind::Probe);
-        packet.flags(Flags { imm: true, ..Flags::default() });
+        packet.flags(Flags {
+            imm: true,
+            ..Flags::default()
+        });
         let with_ack = self.put_ack(now, &mut packet, true);
         self.put_cookie(&mut packet);
         let len = packet.finish();
@@ -363,7 +410,9 @@ impl Connection {
     }
 
     fn build_ack(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let Some(room) = batch.room(usize::from(self.mtu.size())) else { return false };
+        let Some(room) = batch.room(usize::from(self.mtu.size())) else {
+            return false;
+        };
         let number = self.acks.take_ack_number();
         let mut packet = self.builder(room, Kind::Ack);
         packet.offset(number);
@@ -381,7 +430,9 @@ impl Connection {
             return false;
         }
         let ack_offset = self.ack_offset();
-        let edge = self.recv_credit.advertise(self.assembler.read_offset(), self.mss());
+        let edge = self
+            .recv_credit
+            .advertise(self.assembler.read_offset(), self.mss());
         let unread = u32::try_from(self.assembler.unread()).unwrap_or(u32::MAX);
         let fields = AckFields {
             delay: self.acks.age_of_largest(now),
@@ -404,7 +455,10 @@ impl Connection {
     fn put_cookie(&self, packet: &mut PacketBuilder<'_>) {
         if let Handshake::Proving { cookie } = &self.handshake {
             if !cookie.is_empty() {
-                packet.options(&Options { cookie: Some(cookie), ..Options::default() });
+                packet.options(&Options {
+                    cookie: Some(cookie),
+                    ..Options::default()
+                });
             }
         }
     }
@@ -442,7 +496,16 @@ impl Connection {
         let number = self.recovery.next_number();
         let size = u16::try_from(len).unwrap_or(u16::MAX);
         let app_limited = self.send.snd_nxt() == self.send.end() && !self.send.has_lost();
-        self.recovery.on_sent(now, SentPacket { number, size, imm, contents }, app_limited);
+        self.recovery.on_sent(
+            now,
+            SentPacket {
+                number,
+                size,
+                imm,
+                contents,
+            },
+            app_limited,
+        );
         self.path.on_sent(len_u64(len));
         self.arm_user_timer(now);
     }

@@ -71,7 +71,11 @@ pub enum PathAction {
 impl Path {
     /// The path of the handshake.
     pub fn new(remote: SocketAddr, local_ip: Option<IpAddr>) -> Self {
-        Path { current: Route { remote, local_ip }, change: None, responses: Vec::new() }
+        Path {
+            current: Route { remote, local_ip },
+            change: None,
+            responses: Vec::new(),
+        }
     }
 
     /// Where packets go.
@@ -80,8 +84,17 @@ impl Path {
     }
 
     /// A valid packet of `len` bytes came. `is_newest`: it has the highest number so far.
-    pub fn on_packet(&mut self, meta: &Meta, len: u64, is_newest: bool, nonce: impl FnOnce() -> u64) {
-        let from = Route { remote: meta.from, local_ip: meta.to_ip };
+    pub fn on_packet(
+        &mut self,
+        meta: &Meta,
+        len: u64,
+        is_newest: bool,
+        nonce: impl FnOnce() -> u64,
+    ) {
+        let from = Route {
+            remote: meta.from,
+            local_ip: meta.to_ip,
+        };
         if let Some(change) = &mut self.change {
             if from.remote == change.candidate.remote {
                 change.received = change.received.saturating_add(len);
@@ -102,7 +115,11 @@ impl Path {
         self.change = Some(Box::new(Change {
             candidate,
             old: self.current,
-            kind: if rebound { ChangeKind::Rebound } else { ChangeKind::Moving },
+            kind: if rebound {
+                ChangeKind::Rebound
+            } else {
+                ChangeKind::Moving
+            },
             nonce,
             challenges: 0,
             challenge_due: true,
@@ -124,7 +141,10 @@ impl Path {
     ) -> PathAction {
         match message {
             PathMessage::Challenge(nonce) => {
-                let back = Route { remote: meta.from, local_ip: meta.to_ip };
+                let back = Route {
+                    remote: meta.from,
+                    local_ip: meta.to_ip,
+                };
                 if self.responses.len() < RESPONSES_MAX {
                     self.responses.push((back, nonce));
                 }
@@ -134,9 +154,18 @@ impl Path {
         }
     }
 
-    fn on_response(&mut self, now: Time, from: SocketAddr, nonce: u64, pto: Duration) -> PathAction {
-        let Some(change) = &mut self.change else { return PathAction::Keep };
-        let proves = nonce == change.nonce && from == change.candidate.remote && change.challenges > 0;
+    fn on_response(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        nonce: u64,
+        pto: Duration,
+    ) -> PathAction {
+        let Some(change) = &mut self.change else {
+            return PathAction::Keep;
+        };
+        let proves =
+            nonce == change.nonce && from == change.candidate.remote && change.challenges > 0;
         match change.kind {
             ChangeKind::Rebound if proves => {
                 self.change = None;
@@ -153,7 +182,9 @@ impl Path {
 
     /// The path timer fired.
     pub fn on_timer(&mut self, now: Time) -> PathAction {
-        let Some(change) = &mut self.change else { return PathAction::Keep };
+        let Some(change) = &mut self.change else {
+            return PathAction::Keep;
+        };
         if let ChangeKind::Answered { until } = change.kind {
             if now < until {
                 return PathAction::Keep;
@@ -187,7 +218,11 @@ impl Path {
 
     /// Whether a PATH packet waits.
     pub fn has_message(&self) -> bool {
-        !self.responses.is_empty() || self.change.as_ref().is_some_and(|change| change.challenge_due)
+        !self.responses.is_empty()
+            || self
+                .change
+                .as_ref()
+                .is_some_and(|change| change.challenge_due)
     }
 
     /// The next PATH packet to send, and where to.
@@ -219,7 +254,9 @@ impl Path {
     }
 
     fn unproven(&self) -> Option<&Change> {
-        self.change.as_deref().filter(|change| change.kind == ChangeKind::Rebound)
+        self.change
+            .as_deref()
+            .filter(|change| change.kind == ChangeKind::Rebound)
     }
 }
 

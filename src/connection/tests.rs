@@ -71,7 +71,9 @@ impl Pair {
     }
 
     fn server(&mut self) -> &mut Connection {
-        self.server.as_mut().expect("the server's connection exists")
+        self.server
+            .as_mut()
+            .expect("the server's connection exists")
     }
 
     /// Lets both sides send what they want to send now.
@@ -79,7 +81,11 @@ impl Pair {
         let mut batch = Batch::new();
         for to_server in [true, false] {
             loop {
-                let side = if to_server { Some(&mut self.client) } else { self.server.as_mut() };
+                let side = if to_server {
+                    Some(&mut self.client)
+                } else {
+                    self.server.as_mut()
+                };
                 let Some(side) = side else { break };
                 batch.clear();
                 if side.poll_transmit(self.now, &mut batch).is_none() {
@@ -92,11 +98,19 @@ impl Pair {
                     self.sent.push((self.now, to_server, bytes.to_vec()));
                     if (self.fate)(number, to_server, &packet) {
                         let at = self.now + ONE_WAY;
-                        self.flying.push(Flying { at, to_server, bytes: bytes.to_vec() });
+                        self.flying.push(Flying {
+                            at,
+                            to_server,
+                            bytes: bytes.to_vec(),
+                        });
                     }
                 }
             }
-            let side = if to_server { Some(&mut self.client) } else { self.server.as_mut() };
+            let side = if to_server {
+                Some(&mut self.client)
+            } else {
+                self.server.as_mut()
+            };
             if let Some(side) = side {
                 while let Some(event) = side.poll_event() {
                     self.events[usize::from(!to_server)].push(event);
@@ -109,13 +123,23 @@ impl Pair {
     fn next(&self) -> Option<Time> {
         let arrival = self.flying.iter().map(|flying| flying.at).min();
         let timers = [Some(&self.client), self.server.as_ref()];
-        let timer = timers.into_iter().flatten().filter_map(Connection::poll_timeout);
-        arrival.into_iter().chain(timer.map(|deadline| deadline.at)).min()
+        let timer = timers
+            .into_iter()
+            .flatten()
+            .filter_map(Connection::poll_timeout);
+        arrival
+            .into_iter()
+            .chain(timer.map(|deadline| deadline.at))
+            .min()
     }
 
     /// Moves the time to `now` and lets happen what is due then.
     fn step(&mut self, now: Time) {
-        assert!(now >= self.now, "a deadline in the past: {now:?} at {:?}", self.now);
+        assert!(
+            now >= self.now,
+            "a deadline in the past: {now:?} at {:?}",
+            self.now
+        );
         self.now = now;
         let (due, later) = self.flying.drain(..).partition(|flying| flying.at <= now);
         self.flying = later;
@@ -123,8 +147,14 @@ impl Pair {
         for flying in due {
             self.deliver(flying.to_server, &flying.bytes);
         }
-        for side in [Some(&mut self.client), self.server.as_mut()].into_iter().flatten() {
-            if side.poll_timeout().is_some_and(|deadline| deadline.at <= now) {
+        for side in [Some(&mut self.client), self.server.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            if side
+                .poll_timeout()
+                .is_some_and(|deadline| deadline.at <= now)
+            {
                 side.handle_timeout(now);
             }
         }
@@ -134,7 +164,11 @@ impl Pair {
     fn deliver(&mut self, to_server: bool, bytes: &[u8]) {
         let packet = decode(bytes).expect("a packet");
         let from = address(if to_server { CLIENT } else { SERVER });
-        let meta = Meta { from, to_ip: None, ecn: None::<Ecn> };
+        let meta = Meta {
+            from,
+            to_ip: None,
+            ecn: None::<Ecn>,
+        };
         let now = self.now;
         if !to_server {
             self.client.handle_packet(now, &meta, &packet, bytes.len());
@@ -162,7 +196,10 @@ impl Pair {
             clock: opening.clock,
             service: 0,
         });
-        answer.options(&Options { cookie: Some(b"proof"), ..Options::default() });
+        answer.options(&Options {
+            cookie: Some(b"proof"),
+            ..Options::default()
+        });
         let len = answer.finish();
         assert!(packet.dcid.is_none());
         self.flying.push(Flying {
@@ -241,7 +278,10 @@ fn byte_at(stream: u64, offset: u64) -> u8 {
 }
 
 fn bytes_of(stream: u64, from: u64, len: usize) -> Vec<u8> {
-    (from..).take(len).map(|offset| byte_at(stream, offset)).collect()
+    (from..)
+        .take(len)
+        .map(|offset| byte_at(stream, offset))
+        .collect()
 }
 
 fn read_all(connection: &mut Connection) -> Vec<u8> {

@@ -97,11 +97,23 @@ mod tests {
         timers.set(Timer::Idle, Time::from_millis(30));
         timers.set(Timer::Syn, Time::from_millis(10));
         timers.set_if_stopped(Timer::Syn, Time::from_millis(5));
-        assert_eq!(timers.next(), Some(Deadline { at: Time::from_millis(10), why: Timer::Syn }));
+        assert_eq!(
+            timers.next(),
+            Some(Deadline {
+                at: Time::from_millis(10),
+                why: Timer::Syn
+            })
+        );
         assert!(!timers.take_due(Timer::Syn, Time::from_millis(9)));
         assert!(timers.take_due(Timer::Syn, Time::from_millis(10)));
-        assert!(!timers.take_due(Timer::Syn, Time::from_millis(11)), "a timer fires once");
-        assert_eq!(timers.next().map(|deadline| deadline.why), Some(Timer::Idle));
+        assert!(
+            !timers.take_due(Timer::Syn, Time::from_millis(11)),
+            "a timer fires once"
+        );
+        assert_eq!(
+            timers.next().map(|deadline| deadline.why),
+            Some(Timer::Idle)
+        );
         timers.stop(Timer::Idle);
         assert_eq!((timers.next(), timers.get(Timer::Idle)), (None, None));
     }

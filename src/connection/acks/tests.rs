@@ -8,7 +8,12 @@ fn acks() -> Acks {
 }
 
 fn packet(number: u64) -> Arrived {
-    Arrived { number: PacketNumber::new(FIRST + number), size: 1_200, at_once: false, ecn: None }
+    Arrived {
+        number: PacketNumber::new(FIRST + number),
+        size: 1_200,
+        at_once: false,
+        ecn: None,
+    }
 }
 
 /// Receives and acknowledges enough packets to leave the eager start behind.
@@ -22,7 +27,9 @@ fn warm() -> Acks {
 }
 
 fn ranges(acks: &Acks) -> Vec<(u64, u64)> {
-    acks.ranges().map(|r| (r.start().get() - FIRST + 1, r.end().get() + 1 - FIRST)).collect()
+    acks.ranges()
+        .map(|r| (r.start().get() - FIRST + 1, r.end().get() + 1 - FIRST))
+        .collect()
 }
 
 #[test]
@@ -69,9 +76,27 @@ fn a_lone_packet_waits_no_longer_than_the_delay_and_a_quarter_round_trip() {
 fn haste_is_asked_for_by_gaps_filled_gaps_marks_and_flags() {
     let cases: [(&str, Arrived); 4] = [
         ("gap", packet(EAGER_PACKETS + 1)),
-        ("flag", Arrived { at_once: true, ..packet(EAGER_PACKETS) }),
-        ("congestion experienced", Arrived { ecn: Some(Ecn::Ce), ..packet(EAGER_PACKETS) }),
-        ("more than a quarter window", Arrived { size: 65_537, ..packet(EAGER_PACKETS) }),
+        (
+            "flag",
+            Arrived {
+                at_once: true,
+                ..packet(EAGER_PACKETS)
+            },
+        ),
+        (
+            "congestion experienced",
+            Arrived {
+                ecn: Some(Ecn::Ce),
+                ..packet(EAGER_PACKETS)
+            },
+        ),
+        (
+            "more than a quarter window",
+            Arrived {
+                size: 65_537,
+                ..packet(EAGER_PACKETS)
+            },
+        ),
     ];
     for (name, arrived) in cases {
         let mut acks = warm();
@@ -90,7 +115,10 @@ fn sixty_five_packets_are_acknowledged_at_once() {
     let mut acks = warm();
     for number in 0..=u64::from(PACKETS_MAX) {
         assert!(!acks.is_due(Time::ZERO), "packet {number}");
-        let arrived = Arrived { size: 100, ..packet(EAGER_PACKETS + number) };
+        let arrived = Arrived {
+            size: 100,
+            ..packet(EAGER_PACKETS + number)
+        };
         acks.on_received(Time::ZERO, arrived, None, WINDOW);
     }
     assert!(acks.is_due(Time::ZERO));
@@ -122,23 +150,58 @@ fn the_floor_rises_with_what_the_sender_tracks_but_never_passes_the_largest() {
     assert_eq!(acks.standing(PacketNumber::new(FIRST + 9)), Standing::Old);
     acks.raise_floor(PacketNumber::new(FIRST + 1_000));
     assert_eq!(ranges(&acks), [(EAGER_PACKETS, EAGER_PACKETS)]);
-    assert_eq!(acks.standing(PacketNumber::new(FIRST + EAGER_PACKETS)), Standing::New);
+    assert_eq!(
+        acks.standing(PacketNumber::new(FIRST + EAGER_PACKETS)),
+        Standing::New
+    );
     acks.raise_floor(PacketNumber::new(0));
-    assert_eq!(acks.standing(PacketNumber::new(FIRST)), Standing::Old, "it never sinks");
+    assert_eq!(
+        acks.standing(PacketNumber::new(FIRST)),
+        Standing::Old,
+        "it never sinks"
+    );
 }
 
 #[test]
 fn every_ack_packet_has_a_higher_number() {
     let mut acks = acks();
-    assert_eq!([acks.take_ack_number(), acks.take_ack_number(), acks.take_ack_number()], [1, 2, 3]);
+    assert_eq!(
+        [
+            acks.take_ack_number(),
+            acks.take_ack_number(),
+            acks.take_ack_number()
+        ],
+        [1, 2, 3]
+    );
 }
 
 #[test]
 fn marks_are_counted_by_kind() {
     let mut acks = acks();
-    let marks = [Some(Ecn::Ect0), Some(Ecn::Ect0), Some(Ecn::Ect1), Some(Ecn::Ce), None];
+    let marks = [
+        Some(Ecn::Ect0),
+        Some(Ecn::Ect0),
+        Some(Ecn::Ect1),
+        Some(Ecn::Ce),
+        None,
+    ];
     for (number, ecn) in (0..).zip(marks) {
-        acks.on_received(Time::ZERO, Arrived { ecn, ..packet(number) }, None, WINDOW);
+        acks.on_received(
+            Time::ZERO,
+            Arrived {
+                ecn,
+                ..packet(number)
+            },
+            None,
+            WINDOW,
+        );
     }
-    assert_eq!(acks.ecn(), EcnCounts { ect0: 2, ect1: 1, ce: 1 });
+    assert_eq!(
+        acks.ecn(),
+        EcnCounts {
+            ect0: 2,
+            ect1: 1,
+            ce: 1
+        }
+    );
 }

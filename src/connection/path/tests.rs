@@ -4,7 +4,11 @@ const PTO: Duration = Duration::from_millis(30);
 const NONCE: u64 = 77;
 
 fn meta(from: &str) -> Meta {
-    Meta { from: from.parse().expect("an address"), to_ip: None, ecn: None }
+    Meta {
+        from: from.parse().expect("an address"),
+        to_ip: None,
+        ecn: None,
+    }
 }
 
 fn path() -> Path {
@@ -33,12 +37,20 @@ fn a_rebound_port_is_followed_at_once_within_three_times_its_bytes() {
     newest(&mut path, "192.0.2.1:2000", 100);
     assert_eq!(remote(&path), "192.0.2.1:2000");
     let (route, message) = path.take_message().expect("a challenge");
-    assert_eq!((route.remote.port(), message), (2000, PathMessage::Challenge(NONCE)));
+    assert_eq!(
+        (route.remote.port(), message),
+        (2000, PathMessage::Challenge(NONCE))
+    );
     path.on_sent(32);
-    assert!(path.may_send(268) && !path.may_send(269), "300 bytes, 32 of them spent");
+    assert!(
+        path.may_send(268) && !path.may_send(269),
+        "300 bytes, 32 of them spent"
+    );
     path.on_sent(268);
     assert!(!path.may_send(1));
-    path.on_packet(&meta("192.0.2.1:2000"), 10, true, || unreachable!("one candidate at a time"));
+    path.on_packet(&meta("192.0.2.1:2000"), 10, true, || {
+        unreachable!("one candidate at a time")
+    });
     assert!(path.may_send(30));
     let action = path.on_message(
         Time::ZERO,
@@ -71,7 +83,11 @@ fn another_address_must_answer_while_the_old_one_does_not() {
     assert!(path.may_send(u64::MAX), "the old path has no new limit");
     let unasked = PathMessage::Response(NONCE);
     path.on_message(Time::ZERO, &meta("198.51.100.9:5"), unasked, PTO);
-    assert_eq!(path.deadline(Time::ZERO, PTO), Some(Time::ZERO + PTO), "an unasked answer");
+    assert_eq!(
+        path.deadline(Time::ZERO, PTO),
+        Some(Time::ZERO + PTO),
+        "an unasked answer"
+    );
     path.take_message().expect("a challenge");
     let wrong = [("198.51.100.9:5", NONCE + 1), ("198.51.100.9:6", NONCE)];
     for (from, nonce) in wrong {
@@ -81,7 +97,11 @@ fn another_address_must_answer_while_the_old_one_does_not() {
     let right = PathMessage::Response(NONCE);
     let action = path.on_message(Time::ZERO, &meta("198.51.100.9:5"), right, PTO);
     assert_eq!(action, PathAction::ProbeOld);
-    assert_eq!(path.on_timer(Time::ZERO), PathAction::Keep, "the old path has one probe timeout");
+    assert_eq!(
+        path.on_timer(Time::ZERO),
+        PathAction::Keep,
+        "the old path has one probe timeout"
+    );
     assert_eq!(path.on_timer(Time::ZERO + PTO), PathAction::Moved);
     assert_eq!(remote(&path), "198.51.100.9:5");
 }
@@ -91,7 +111,12 @@ fn an_answer_on_the_old_path_ends_the_change() {
     let mut path = path();
     newest(&mut path, "198.51.100.9:5", 100);
     path.take_message().expect("a challenge");
-    path.on_message(Time::ZERO, &meta("198.51.100.9:5"), PathMessage::Response(NONCE), PTO);
+    path.on_message(
+        Time::ZERO,
+        &meta("198.51.100.9:5"),
+        PathMessage::Response(NONCE),
+        PTO,
+    );
     path.on_packet(&meta("192.0.2.1:1000"), 40, true, || unreachable!());
     assert_eq!(path.on_timer(Time::ZERO + PTO), PathAction::Keep);
     assert_eq!(remote(&path), "192.0.2.1:1000");
@@ -101,7 +126,12 @@ fn an_answer_on_the_old_path_ends_the_change() {
 fn a_flood_of_challenges_queues_two_responses() {
     let mut path = path();
     for nonce in 0..1_000 {
-        path.on_message(Time::ZERO, &meta("192.0.2.1:1000"), PathMessage::Challenge(nonce), PTO);
+        path.on_message(
+            Time::ZERO,
+            &meta("192.0.2.1:1000"),
+            PathMessage::Challenge(nonce),
+            PTO,
+        );
     }
     let sent = std::iter::from_fn(|| path.take_message()).count();
     assert_eq!(sent, RESPONSES_MAX);

@@ -17,14 +17,21 @@ fn the_side_that_finishes_first_keeps_time_wait_and_the_other_is_gone() {
     assert_eq!(pair.server().state(), TcpState::CloseWait);
     assert_eq!(read_all(pair.server()), b"last words");
     let mut buf = [0; 1];
-    assert_eq!(pair.server().read(&mut buf), Ok(0), "the end, after every byte");
+    assert_eq!(
+        pair.server().read(&mut buf),
+        Ok(0),
+        "the end, after every byte"
+    );
     pair.server().write(b"answer").expect("room");
     pair.server().shutdown_write();
     pair.settle();
     assert_eq!(read_all(&mut pair.client), b"answer");
     assert_eq!(pair.client.read(&mut buf), Ok(0));
     assert_eq!(pair.client.state(), TcpState::TimeWait);
-    assert!(matches!(closed(&pair.events[0]), Some(Farewell::TimeWait(_))));
+    assert!(matches!(
+        closed(&pair.events[0]),
+        Some(Farewell::TimeWait(_))
+    ));
     assert_eq!(closed(&pair.events[1]), Some(Farewell::Spent));
     assert_eq!(pair.next(), None);
 }
@@ -40,7 +47,10 @@ fn simultaneous_close_delivers_everything_and_both_keep_time_wait() {
     assert_eq!(read_all(&mut pair.client), b"from server");
     assert_eq!(read_all(pair.server()), b"from client");
     for events in &pair.events {
-        assert!(matches!(closed(events), Some(Farewell::TimeWait(_))), "{events:?}");
+        assert!(
+            matches!(closed(events), Some(Farewell::TimeWait(_))),
+            "{events:?}"
+        );
     }
 }
 
@@ -141,8 +151,13 @@ fn an_unanswered_flight_ends_the_connection_at_the_user_timeout() {
     pair.run_for(Duration::from_millis(59_999));
     assert!(!pair.client.is_failed());
     pair.run_for(Duration::from_millis(2));
-    let reason = CloseReason::TimedOut { after: Duration::from_secs(60) };
-    assert_eq!(pair.client.read(&mut [0; 1]), Err(ReadError::Failed(reason)));
+    let reason = CloseReason::TimedOut {
+        after: Duration::from_secs(60),
+    };
+    assert_eq!(
+        pair.client.read(&mut [0; 1]),
+        Err(ReadError::Failed(reason))
+    );
     assert_eq!(pair.next(), None);
 }
 
@@ -158,10 +173,13 @@ fn port_unreachables_end_a_connection_only_when_every_probe_draws_one() {
         let (_, _, bytes) = pair.sent.last().expect("a packet");
         let pn = decode(bytes).expect("a packet").pn;
         let stale = TruncatedNumber::new(pn.get().wrapping_sub(4_000));
-        pair.client.handle_icmp(pair.now, IcmpError::PortUnreachable, Some(stale));
-        pair.client.handle_icmp(pair.now, IcmpError::Unreachable, Some(pn));
+        pair.client
+            .handle_icmp(pair.now, IcmpError::PortUnreachable, Some(stale));
+        pair.client
+            .handle_icmp(pair.now, IcmpError::Unreachable, Some(pn));
         assert!(!pair.client.is_failed(), "unverified or another error");
-        pair.client.handle_icmp(pair.now, IcmpError::PortUnreachable, Some(pn));
+        pair.client
+            .handle_icmp(pair.now, IcmpError::PortUnreachable, Some(pn));
         if !pair.client.is_failed() {
             pair.step(pair.next().expect("a probe"));
         }
@@ -177,12 +195,17 @@ fn unknown_is_believed_only_for_a_packet_in_flight() {
     pair.fate = Box::new(|_, _, _| false);
     pair.client.write(b"x").expect("room");
     pair.transmit();
-    let pn = decode(&pair.sent.last().expect("a packet").2).expect("a packet").pn;
-    for (number, believed) in [(pn.get() - 1, false), (pn.get() + 1, false), (pn.get(), true)] {
+    let pn = decode(&pair.sent.last().expect("a packet").2)
+        .expect("a packet")
+        .pn;
+    for (number, believed) in [
+        (pn.get() - 1, false),
+        (pn.get() + 1, false),
+        (pn.get(), true),
+    ] {
         let mut buffer = [0; 32];
         let echoed = TruncatedNumber::new(number);
-        let len =
-            PacketBuilder::new(&mut buffer, Kind::Unknown, Some(cid(22)), echoed).finish();
+        let len = PacketBuilder::new(&mut buffer, Kind::Unknown, Some(cid(22)), echoed).finish();
         pair.deliver(false, &buffer[..len]);
         assert_eq!(pair.client.is_failed(), believed, "{number}");
     }
@@ -193,7 +216,11 @@ fn unknown_is_believed_only_for_a_packet_in_flight() {
 fn a_reset_with_an_implausible_number_is_dropped() {
     use crate::wire::{Kind, PacketBuilder};
     let mut pair = Pair::open(Config::default());
-    for (number, believed) in [(8_999, false), (9_000 + (1 << 24) + 1, false), (9_000, true)] {
+    for (number, believed) in [
+        (8_999, false),
+        (9_000 + (1 << 24) + 1, false),
+        (9_000, true),
+    ] {
         let mut buffer = [0; 32];
         let number = PacketNumber::new(number);
         let len = PacketBuilder::new(&mut buffer, Kind::Rst, Some(cid(11)), number).finish();

@@ -6,7 +6,11 @@ fn transfer(pair: &mut Pair, len: usize) -> Time {
     let (mut written, mut received) = (0, Vec::new());
     let limit = pair.now + Duration::from_secs(600);
     while received.len() < len {
-        assert!(pair.now < limit, "stalled at {} of {len} bytes", received.len());
+        assert!(
+            pair.now < limit,
+            "stalled at {} of {len} bytes",
+            received.len()
+        );
         if let Ok(taken) = pair.client.write(&data[written..]) {
             written += taken;
         }
@@ -15,10 +19,15 @@ fn transfer(pair: &mut Pair, len: usize) -> Time {
             received.extend(read_all(server));
         }
         pair.transmit();
-        let next = pair.next().expect("something is to happen before all has arrived");
+        let next = pair
+            .next()
+            .expect("something is to happen before all has arrived");
         pair.step(next.max(pair.now));
     }
-    assert!(received == data, "the bytes arrived, in order and unchanged");
+    assert!(
+        received == data,
+        "the bytes arrived, in order and unchanged"
+    );
     pair.now
 }
 
@@ -29,7 +38,10 @@ fn a_megabyte_arrives_in_order_and_unchanged() {
     pair.settle();
     let info = pair.client.info(pair.now);
     assert_eq!((info.bytes_acked, info.packets_lost), (1 << 20, 0));
-    assert_eq!(info.path_mtu, 1_472, "the handshake's probe found the size of the path");
+    assert_eq!(
+        info.path_mtu, 1_472,
+        "the handshake's probe found the size of the path"
+    );
     assert!(pair.client.is_all_acked() && pair.client.is_all_read_by_peer());
     assert_eq!(pair.next(), None, "no timer remains");
 }
@@ -41,7 +53,10 @@ fn a_megabyte_arrives_whatever_is_lost_by_a_fixed_pattern() {
         pair.fate = Box::new(move |number, _, _| number % pattern != 1);
         transfer(&mut pair, 200_000);
         let info = pair.client.info(pair.now);
-        assert!(info.packets_lost > 0 || pattern == 50, "pattern {pattern}: {info:?}");
+        assert!(
+            info.packets_lost > 0 || pattern == 50,
+            "pattern {pattern}: {info:?}"
+        );
     }
 }
 
@@ -52,9 +67,19 @@ fn the_sender_never_passes_the_window_and_a_closed_window_is_probed_and_opens() 
     assert_eq!(pair.client.write(&data), Ok(30_000));
     pair.run_for(Duration::from_secs(30));
     assert_eq!(pair.client.info(pair.now).bytes_sent, 10_000);
-    assert!(!pair.client.is_failed(), "acknowledged window probes keep it alive");
-    let probes = pair.kinds_since(0).iter().filter(|kind| **kind == (true, "PROBE")).count();
-    assert!((5..=12).contains(&probes), "{probes} probes in 30 s, backing off");
+    assert!(
+        !pair.client.is_failed(),
+        "acknowledged window probes keep it alive"
+    );
+    let probes = pair
+        .kinds_since(0)
+        .iter()
+        .filter(|kind| **kind == (true, "PROBE"))
+        .count();
+    assert!(
+        (5..=12).contains(&probes),
+        "{probes} probes in 30 s, backing off"
+    );
     let mut received = Vec::new();
     for _ in 0..10 {
         received.extend(read_all(pair.server()));
@@ -75,7 +100,10 @@ fn a_closed_window_that_stays_closed_for_an_hour_does_not_end_the_connection() {
         pair.step(pair.next().expect("a probe").max(pair.now));
         read_all(pair.server());
     }
-    assert!(pair.now - before <= Duration::from_secs(1), "the window update came at once");
+    assert!(
+        pair.now - before <= Duration::from_secs(1),
+        "the window update came at once"
+    );
 }
 
 #[test]
@@ -90,7 +118,10 @@ fn a_lone_request_is_acknowledged_by_its_answer() {
     assert_eq!(read_all(&mut pair.client), b"answer");
     assert_eq!(pair.kinds_since(from), [(true, "DATA"), (false, "DATA")]);
     let answer = decode(&pair.sent[from + 1].2).expect("a packet");
-    assert!(answer.ack.is_some(), "the answer carries the acknowledgement");
+    assert!(
+        answer.ack.is_some(),
+        "the answer carries the acknowledgement"
+    );
     pair.settle();
     assert!(pair.server().is_all_acked());
 }
