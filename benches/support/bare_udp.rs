@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
-use super::pattern::Pattern;
-use super::works::Bulk;
-use super::{cpu, now, peer};
+use crate::support::carrier::Carrier;
+use crate::support::pattern::Pattern;
+use crate::support::statistics::nanos;
+use crate::support::works::{Bulk, Idle};
+use crate::support::{cpu, now, peer};
 
 /// The UDP payload that fits an Ethernet frame with room for tunnels.
 const DATAGRAM: usize = 1_452;
@@ -31,6 +33,41 @@ const SOCKET_BUFFER: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Room for one batch as GRO delivers it.
 const RECEIVE: usize = 65_536;
+
+/// Bare UDP, with the server for one of its two works.
+pub(crate) enum BareUdp {
+    Bulk,
+    PingPong,
+}
+
+impl Carrier for BareUdp {
+    fn name(&self) -> &'static str {
+        "bare UDP"
+    }
+
+    fn serve(&self) -> io::Result<()> {
+        match self {
+            BareUdp::Bulk => serve_bulk(),
+            BareUdp::PingPong => serve_ping_pong(),
+        }
+    }
+
+    fn bulk(&self, server: SocketAddr, number: u64, write: usize, total: u64) -> io::Result<Bulk> {
+        bulk(server, number, write, total)
+    }
+
+    fn ping_pong(&self, server: SocketAddr, size: usize, count: u64) -> io::Result<Vec<u64>> {
+        ping_pong(server, size, count)
+    }
+
+    fn connects(&self, _: SocketAddr, _: u64) -> io::Result<Option<Duration>> {
+        Ok(None)
+    }
+
+    fn idle(&self, _: SocketAddr, _: u64, _: Duration) -> io::Result<Option<Idle>> {
+        Ok(None)
+    }
+}
 
 struct Socket {
     socket: UdpSocket,
@@ -84,7 +121,7 @@ impl Socket {
 /// # Errors
 ///
 /// The socket's error.
-pub(crate) fn serve_bulk() -> io::Result<()> {
+fn serve_bulk() -> io::Result<()> {
     let socket = Socket::bind()?;
     peer::announce(socket.socket.local_addr()?)?;
     let pattern = Pattern::new();
@@ -102,8 +139,7 @@ pub(crate) fn serve_bulk() -> io::Result<()> {
             bytes += u64::try_from(data.len()).unwrap_or(0);
             wrong += u64::from(!pattern.matches(connection, offset, data));
         }
-        let processor = u64::try_from(cpu::time().as_nanos()).unwrap_or(0);
-        let answer = [current, bytes, wrong, processor]
+        let answer = [current, bytes, wrong, nanos(cpu::time())]
             .map(u64::to_be_bytes)
             .concat();
         socket.send(client, &answer, answer.len())?;
@@ -129,17 +165,12 @@ struct Answer {
 }
 
 /// Sends `total` bytes, `write` bytes in one system call, or as many as GSO takes. A write that is
-/// no larger than a datagram is one datagram. Returns the bytes that arrived, and what it took.
+/// no larger than a datagram is one datagram.
 ///
 /// # Errors
 ///
 /// The socket's error, or that a datagram arrived changed.
-pub(crate) fn bulk(
-    server: SocketAddr,
-    connection: u64,
-    write: usize,
-    total: u64,
-) -> io::Result<(u64, Bulk)> {
+fn bulk(server: SocketAddr, connection: u64, write: usize, total: u64) -> io::Result<Bulk> {
     let mut client = Client::new(server, connection)?;
     let data = write.min(DATAGRAM - HEADER);
     let (segment, per_call) = (data + HEADER, (write / data).clamp(1, BATCH));
@@ -171,7 +202,7 @@ pub(crate) fn bulk(
         last.bytes,
         Bulk {
             elapsed,
-            processor: cpu::time() - processor + theirs,
+            processor: cpu::time().saturating_sub(processor) + theirs,
         },
     ))
 }
@@ -244,7 +275,7 @@ impl Client {
 /// # Errors
 ///
 /// The socket's error.
-pub(crate) fn serve_ping_pong() -> io::Result<()> {
+fn serve_ping_pong() -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     peer::announce(socket.local_addr()?)?;
     let mut buffer = vec![0; RECEIVE];
@@ -254,12 +285,12 @@ pub(crate) fn serve_ping_pong() -> io::Result<()> {
     }
 }
 
-/// As [`super::works::ping_pong`]; a datagram that is lost ends it with an error.
+/// As the ping-pong of streams; a datagram that is lost ends it with an error.
 ///
 /// # Errors
 ///
 /// The socket's error, or that something else came back.
-pub(crate) fn ping_pong(server: SocketAddr, size: usize, count: u64) -> io::Result<Vec<u64>> {
+fn ping_pong(server: SocketAddr, size: usize, count: u64) -> io::Result<Vec<u64>> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -279,7 +310,7 @@ pub(crate) fn ping_pong(server: SocketAddr, size: usize, count: u64) -> io::Resu
             ));
         }
         if number >= count / 10 {
-            times.push(super::statistics::nanos(time));
+            times.push(nanos(time));
         }
     }
     times.sort_unstable();

@@ -3,18 +3,17 @@
 use std::fs;
 use std::time::Duration;
 
-/// Linux counts in hundredths of a second here, whatever its own clock is.
-const TICK: Duration = Duration::from_millis(10);
-
-/// Processor time of all threads so far, in steps of 10 ms.
+/// Processor time of the threads that run now, since they began.
 pub(crate) fn time() -> Duration {
-    let ticks = fs::read_to_string("/proc/self/stat").ok().and_then(|text| {
-        // The second field is a name in parentheses, which may have blanks.
-        let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
-        let field = |index: usize| fields.get(index)?.parse::<u32>().ok();
-        Some(field(11)? + field(12)?)
+    let tasks = fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let nanos = tasks.filter_map(|task| {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse().ok()
     });
-    TICK * ticks.unwrap_or(0)
+    Duration::from_nanos(nanos.sum())
 }
 
 /// Resident memory, bytes.

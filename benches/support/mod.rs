@@ -5,8 +5,9 @@
 //! slows all of them. Every byte is compared where it arrives: a transport that loses or mixes up
 //! bytes fails the benchmark instead of winning it.
 
-pub(crate) mod bare_udp;
+pub(crate) mod carrier;
 pub(crate) mod cpu;
+pub(crate) mod latency;
 pub(crate) mod pattern;
 pub(crate) mod peer;
 pub(crate) mod statistics;

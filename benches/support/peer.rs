@@ -1,5 +1,6 @@
 //! The other process: this program again, as a server.
 
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio, exit};
@@ -12,14 +13,15 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Starts this program with `--peer ROLE`, and waits until it says where it listens.
+    /// Starts this program with `--peer ROLE` and `more` arguments, and waits until it says where it listens.
     ///
     /// # Errors
     ///
     /// The system's error, or that the program said something else.
-    pub(crate) fn start(role: &str) -> io::Result<Peer> {
+    pub(crate) fn start(role: &str, more: &[&OsStr]) -> io::Result<Peer> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["--peer", role])
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -10,6 +10,9 @@ pub(crate) trait Transport {
     /// One connection.
     type Stream: Read + Write;
 
+    /// What tables call it.
+    const NAME: &'static str;
+
     /// Listens on a free port of the loopback address.
     fn listen(&self) -> io::Result<(Self::Listener, SocketAddr)>;
     /// Waits for the next client.
@@ -24,6 +27,8 @@ pub(crate) trait Transport {
 pub(crate) struct Kernel;
 
 impl Transport for Kernel {
+    const NAME: &'static str = "kernel TCP";
+
     type Listener = TcpListener;
     type Stream = TcpStream;
 

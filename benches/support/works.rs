@@ -7,12 +7,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::pattern::{Pattern, SLICE_MAX};
+use super::statistics::nanos;
 use super::transport::Transport;
 use super::{cpu, now, peer};
 
 const BULK: u8 = b'b';
 const PING_PONG: u8 = b'p';
 const CONNECT: u8 = b'c';
+const IDLE: u8 = b'i';
+const REPORT: u8 = b'r';
 
 /// Bytes that the server reads at once in the bulk work.
 const READ: usize = 256 << 10;
@@ -21,6 +24,8 @@ const MESSAGE_MAX: usize = 64 << 10;
 
 /// What a bulk transfer took.
 pub(crate) struct Bulk {
+    /// Bytes that arrived: all of them, but for bare UDP.
+    pub(crate) arrived: u64,
     /// From the first byte until the server's word that all are there and right.
     pub(crate) elapsed: Duration,
     /// Processor time of both processes.
@@ -37,32 +42,50 @@ pub(crate) fn serve<T: Transport>(transport: &T) -> io::Result<()> {
     peer::announce(address)?;
     let pattern = Pattern::new();
     let mut buffer = vec![0; READ];
+    let mut idle = Vec::new();
     loop {
         let mut stream = transport.accept(&listener)?;
-        if let Err(error) = serve_one(&mut stream, &pattern, &mut buffer) {
-            eprintln!("the server: {error}");
+        match serve_one(&mut stream, &pattern, &mut buffer) {
+            Ok(IDLE) => idle.push(stream),
+            Ok(_) => {}
+            Err(error) => eprintln!("the server: {error}"),
         }
     }
 }
 
+/// Returns which work it was.
 fn serve_one(
     stream: &mut (impl Read + Write),
     pattern: &Pattern,
     buffer: &mut [u8],
-) -> io::Result<()> {
+) -> io::Result<u8> {
     let mut work = [0];
     stream.read_exact(&mut work)?;
     match work {
-        [BULK] => serve_bulk(stream, pattern, buffer),
-        [PING_PONG] => serve_ping_pong(stream, buffer),
+        [BULK] => serve_bulk(stream, pattern, buffer)?,
+        [PING_PONG] => serve_ping_pong(stream, buffer)?,
+        [IDLE] => stream.write_all(&work)?,
+        [REPORT] => {
+            let report = [cpu::memory(), nanos(cpu::time())]
+                .map(u64::to_be_bytes)
+                .concat();
+            stream.write_all(&report)?;
+            wait_for_close(stream)?;
+        }
         [CONNECT] => {
             stream.write_all(&work)?;
-            // Waits for the client to close.
-            let _ = stream.read(&mut work)?;
-            Ok(())
+            wait_for_close(stream)?;
         }
-        _ => Err(wrong("a client asked for no work that there is")),
+        _ => return Err(wrong("a client asked for no work that there is")),
     }
+    let [work] = work;
+    Ok(work)
+}
+
+/// The client closes first, so that nothing is reset under it.
+fn wait_for_close(stream: &mut impl Read) -> io::Result<()> {
+    let _ = stream.read(&mut [0])?;
+    Ok(())
 }
 
 fn serve_bulk(
@@ -82,13 +105,13 @@ fn serve_bulk(
         wrong_pieces += u64::from(!pattern.matches(connection, offset, &buffer[..length]));
         offset += wide(length);
     }
-    let processor = u64::try_from((cpu::time() - begin).as_nanos()).unwrap_or(u64::MAX);
-    for number in [offset, wrong_pieces, processor] {
-        stream.write_all(&number.to_be_bytes())?;
-    }
-    // Waits for the client to close, so that nothing is reset.
-    let _ = stream.read(buffer)?;
-    Ok(())
+    let processor = nanos(cpu::time().saturating_sub(begin));
+    stream.write_all(
+        &[offset, wrong_pieces, processor]
+            .map(u64::to_be_bytes)
+            .concat(),
+    )?;
+    wait_for_close(stream)
 }
 
 fn serve_ping_pong(stream: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<()> {
@@ -141,7 +164,7 @@ pub(crate) fn bulk<T: Transport>(
     }
     Ok(Bulk {
         elapsed,
-        processor: cpu::time() - processor + theirs,
+        processor: cpu::time().saturating_sub(processor) + theirs,
     })
 }
 
@@ -174,7 +197,7 @@ pub(crate) fn ping_pong<T: Transport>(
             return Err(wrong("what came back is not what was sent"));
         }
         if number >= count / 10 {
-            times.push(super::statistics::nanos(time));
+            times.push(nanos(time));
         }
     }
     transport.finish(&mut stream)?;
@@ -203,6 +226,75 @@ pub(crate) fn connects<T: Transport>(
         }
     }
     Ok(begin.elapsed())
+}
+
+/// What idle connections cost, in both processes together.
+pub(crate) struct Idle {
+    /// Memory of one connection, bytes: at the client, at the server.
+    pub(crate) memory: [u64; 2],
+    /// Processor time while nothing happened.
+    pub(crate) processor: Duration,
+}
+
+/// Opens `count` connections, of which each carries one byte each way, and then leaves all of them
+/// alone for `time`.
+///
+/// # Errors
+///
+/// The stream's error.
+pub(crate) fn idle<T: Transport>(
+    transport: &T,
+    server: SocketAddr,
+    count: u64,
+    time: Duration,
+) -> io::Result<Idle> {
+    // The first connection brings what all of them share into memory.
+    report(transport, server)?;
+    let (ours, theirs) = (cpu::memory(), report(transport, server)?.memory);
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let mut stream = transport.connect(server)?;
+        stream.write_all(&[IDLE])?;
+        stream.read_exact(&mut [0])?;
+        held.push(stream);
+    }
+    let grown = [
+        cpu::memory().saturating_sub(ours),
+        report(transport, server)?.memory.saturating_sub(theirs),
+    ];
+    // What is left of the work before, such as late acknowledgements, is not idleness.
+    pause(Duration::from_secs(1));
+    let before = (cpu::time(), report(transport, server)?.processor);
+    pause(time);
+    let after = (cpu::time(), report(transport, server)?.processor);
+    let processor = (after.0.saturating_sub(before.0)) + (after.1.saturating_sub(before.1));
+    Ok(Idle {
+        memory: grown.map(|bytes| bytes / count.max(1)),
+        processor,
+    })
+}
+
+/// What the server says of itself.
+struct Report {
+    memory: u64,
+    processor: Duration,
+}
+
+fn report<T: Transport>(transport: &T, server: SocketAddr) -> io::Result<Report> {
+    let mut stream = transport.connect(server)?;
+    stream.write_all(&[REPORT])?;
+    Ok(Report {
+        memory: read_number(&mut stream)?,
+        processor: Duration::from_nanos(read_number(&mut stream)?),
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "to be idle for a time is the work"
+)]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 fn read_number(stream: &mut impl Read) -> io::Result<u64> {
