@@ -168,7 +168,8 @@ impl Connection {
         self.pending.writable = true;
         // The third packet: data, if some comes soon, else a probe.
         if matches!(self.handshake, Handshake::Proving { .. }) {
-            self.timers.set(Timer::Liveness, now + Duration::from_micros(200));
+            self.timers
+                .set(Timer::Liveness, now + Duration::from_micros(200));
         }
     }
 

@@ -485,7 +485,11 @@ impl Connection {
     /// request, so that the answer carries the acknowledgement.
     fn wants_imm(&mut self, plan: Plan, fin: bool) -> bool {
         // A packet with nothing before it in flight begins a flight.
-        self.since_imm = if self.is_in_flight() { self.since_imm + 1 } else { 1 };
+        self.since_imm = if self.is_in_flight() {
+            self.since_imm + 1
+        } else {
+            1
+        };
         let more = self.send.snd_nxt() < self.send.end();
         let flight = self.since_imm >= FLIGHT_WITH_IMM;
         let sent = self.recovery.next_number().since(self.local_first);

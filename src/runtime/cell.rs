@@ -171,8 +171,7 @@ impl Cell {
                 Limit::Never => None,
                 Limit::After(wait) => Some(*deadline.get_or_insert_with(|| clock::now() + wait)),
             };
-            let waiting =
-                waiting.get_or_insert_with(|| Baton::enter(&self.shard, Rank::Stream));
+            let waiting = waiting.get_or_insert_with(|| Baton::enter(&self.shard, Rank::Stream));
             let (again, in_time) = self.wait_as(waiting, side, state, until);
             state = again;
             if !in_time {
@@ -357,7 +356,8 @@ impl CellState {
 
     /// Whether a thread other than this one sleeps in the poll for this connection's sake.
     fn is_led_by_another(&self) -> bool {
-        self.leader.is_some_and(|leader| leader != thread::current().id())
+        self.leader
+            .is_some_and(|leader| leader != thread::current().id())
     }
 
     /// Whether the connection ended by a reset or an error.

@@ -171,7 +171,12 @@ impl Baton {
     pub(crate) fn enter(shard: &Arc<Shard>, rank: Rank) -> Waiting {
         let mut state = shard.baton.lock();
         *state.count(rank) += 1;
-        let mut waiting = Waiting { shard: shard.clone(), rank, turns: None, has_asked: false };
+        let mut waiting = Waiting {
+            shard: shard.clone(),
+            rank,
+            turns: None,
+            has_asked: false,
+        };
         waiting.try_take(&mut state);
         waiting
     }
@@ -195,7 +200,11 @@ impl State {
 
     /// Who accepts must not wait for a long tick.
     fn next_tick(&self, tick: Duration) -> Duration {
-        if self.accepting > 0 { TICK } else { (tick * 2).min(TICK_MAX) }
+        if self.accepting > 0 {
+            TICK
+        } else {
+            (tick * 2).min(TICK_MAX)
+        }
     }
 
     fn put(&mut self, turns: Turns) {
