@@ -11,6 +11,7 @@ mod batches;
 mod cell;
 mod clock;
 mod deadlines;
+mod leader;
 mod mailbox;
 mod port;
 mod shard;

@@ -77,7 +77,7 @@ impl Listener {
     pub fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         let Listening { anchor, backlog } = &*self.listening;
         let (owner, was_full) = backlog
-            .accept(Limit::Never)
+            .accept(&anchor.shard, Limit::Never)
             .map_err(|blocked| of_blocked(anchor.port.local, blocked))?;
         if was_full {
             anchor.shard.resume(backlog);
