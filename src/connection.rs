@@ -1,18 +1,64 @@
 //! One connection: no clock, no socket, no thread, no lock.
+//!
+//! ```text
+//!            handle_packet, handle_timeout, handle_icmp          write, read, shutdown, ...
+//!                        |                                               |
+//!                        v                                               v
+//!    inbound -> recovery (packets)  +  stream (bytes)  +  lifecycle (two halves)  <- application
+//!                        |
+//!                        v
+//!    outbound: poll_transmit          poll_event            poll_timeout
+//! ```
+//!
+//! **C1, drain rule**: inputs that share one `now` may be batched; before time moves on, poll transmit,
+//! event and timeout, in that order, until each has nothing more. Only a full socket may leave
+//! transmits waiting. **C2, monotone time**: `now` never decreases, and is the time of arrival.
+//! **C3, determinism**: the same configuration, seed and inputs give the same bytes.
 
-pub mod event;
-pub mod info;
+mod acks;
+mod alarms;
+mod application;
+mod ending;
+mod event;
+mod handshake;
+mod idle;
+mod inbound;
+mod info;
+mod lifecycle;
+mod mtu;
+mod opening;
+mod outbound;
+mod path;
+mod timers;
 
+use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, Keepalive};
-use crate::error::{CloseReason, ResetCode};
-use crate::time::{Deadline, Time};
-use crate::wire::{Batch, ConnectionId, Meta, Packet, PacketNumber, Transmit, Window};
+use siphasher::sip::SipHasher13;
 
-pub use event::{Event, Farewell};
+use crate::config::Config;
+use crate::error::{CloseReason, ResetCode};
+use crate::recovery::{Outcome, Recovery};
+use crate::stream::{Assembler, RecvCredit, SendBuffer, SendCredit};
+use crate::time::{Deadline, Time, Timer};
+use crate::wire::{ConnectionId, Offset, PacketNumber, TruncatedNumber, Window};
+
+use acks::Acks;
+use event::Pending;
+use handshake::{Handshake, SynSent};
+use idle::Idle;
+use info::Counters;
+use lifecycle::{FinOrder, RecvHalf, SendHalf};
+use mtu::Mtu;
+use opening::Rendezvous;
+use path::Path;
+use timers::Timers;
+
+pub use application::{ReadError, WriteError};
+pub use ending::Linger;
+pub use event::{Event, Farewell, LastAck};
 pub use info::{Info, TcpState};
 
 /// What the third packet of a handshake proves, from which a server makes its connection.
@@ -67,43 +113,7 @@ pub struct ActiveOpen {
     pub cached_rtt: Option<Duration>,
 }
 
-/// An operation cannot write.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WriteError {
-    /// The send buffer is full, or the connection still opens; nothing was taken.
-    #[error("the send buffer is full")]
-    Blocked,
-    /// This side shut its writing down, or the connection has ended (and the reason was reported).
-    #[error("the stream is closed for writing")]
-    Closed,
-    /// The connection failed; reported once.
-    #[error(transparent)]
-    Failed(CloseReason),
-}
-
-/// An operation cannot read.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// Nothing has arrived.
-    #[error("nothing to read yet")]
-    Blocked,
-    /// The connection failed; reported once, after everything received was read.
-    #[error(transparent)]
-    Failed(CloseReason),
-}
-
-/// What the owner of a connection wants for the time after him.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Linger {
-    /// Deliver in the background until acknowledged or the user timeout ends it.
-    Background,
-    /// Deliver for at most this long, then reset; zero resets at once.
-    For(Duration),
-}
-
-/// A verified hint of ICMP about one of our own packets.
+/// An ICMP error about a packet that this side sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IcmpError {
     /// Port unreachable: the peer's host is there, its socket is not.
@@ -112,151 +122,374 @@ pub enum IcmpError {
     Unreachable,
 }
 
-/// One connection.
+/// How far the connection is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// The peer's id is not known yet.
+    Opening,
+    /// Packets flow.
+    Open,
+    /// Nothing more is sent or taken, but for a last RST.
+    Over,
+}
+
+/// One connection. Its driver feeds it packets and time, and drains what it wants to send and to say.
 #[derive(Debug)]
-pub struct Connection {}
+pub struct Connection {
+    config: Arc<Config>,
+    random: Random,
+    /// The latest `now`, for C2.
+    latest: Time,
+    phase: Phase,
+    handshake: Handshake,
+    rendezvous: Option<Box<Rendezvous>>,
+    local_cid: ConnectionId,
+    local_first: PacketNumber,
+    peer: Option<Peer>,
+    /// As `connect` or `accept` knew it.
+    remote: SocketAddr,
+    path: Path,
+    mtu: Mtu,
 
-impl Connection {
-    /// A connection that this side opens.
-    pub fn connect(_now: Time, _open: ActiveOpen, _config: Arc<Config>, _seed: u64) -> Self {
-        todo!()
-    }
-    /// A connection that a third packet opens; hand that packet to [`Connection::handle_packet`] next.
-    pub fn accept(_now: Time, _open: PassiveOpen, _config: Arc<Config>, _seed: u64) -> Self {
-        todo!()
-    }
+    send: SendBuffer,
+    send_half: SendHalf,
+    send_credit: SendCredit,
+    assembler: Assembler,
+    recv_half: RecvHalf,
+    recv_credit: RecvCredit,
+    fin_order: FinOrder,
+    fin_ever_sent: bool,
+    /// The application shut its reading down: what arrives behind this offset is thrown away.
+    read_shut_at: Option<Offset>,
 
-    // --- inputs of the driver -------------------------------------------------------------------
-    /// A datagram for this connection, whose checksum is right. `len` is the datagram's length.
-    pub fn handle_packet(&mut self, _now: Time, _meta: &Meta, _packet: &Packet<'_>, _len: usize) {
-        todo!()
-    }
-    /// The deadline has come.
-    pub fn handle_timeout(&mut self, _now: Time) {
-        todo!()
-    }
-    /// An ICMP error quotes a packet of this connection with this number (`None`: a SYN).
-    pub fn handle_icmp(
-        &mut self,
-        _now: Time,
-        _error: IcmpError,
-        _quoted: Option<crate::wire::TruncatedNumber>,
-    ) {
-        todo!()
-    }
-    /// The driver cannot serve the connection any more.
-    pub fn fail(&mut self, _reason: CloseReason) {
-        todo!()
-    }
+    recovery: Recovery,
+    /// Scratch for what recovery says; empty between calls.
+    outcome: Outcome,
+    acks: Acks,
+    idle: Idle,
+    timers: Timers,
+    wants: Wants,
+    /// The highest ACK number received.
+    peer_ack_number: u64,
+    /// The end of what the peer's application has read.
+    read_by_peer: Offset,
+    unread_at_peer: u32,
+    /// What our last ACK block said to be unread here.
+    reported_unread: u32,
+    unsent_acks: u32,
+    /// Verified port-unreachables since the peer was last heard.
+    unreachables: u8,
+    /// Back-off of the zero-window probe.
+    window_probes: u32,
+    /// Packets since the last one with IMM.
+    since_imm: u32,
 
-    // --- outputs for the driver; drain them in this order (C1) ----------------------------------
-    /// Fills an empty batch with datagrams for one destination; `None` when nothing is to be sent now.
-    pub fn poll_transmit(&mut self, _now: Time, _batch: &mut Batch) -> Option<Transmit> {
-        todo!()
-    }
-    /// What happened.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        todo!()
-    }
-    /// When to call [`Connection::handle_timeout`].
-    pub fn poll_timeout(&self) -> Option<Deadline> {
-        todo!()
-    }
+    /// Why the connection failed, until somebody was told.
+    failure: Option<CloseReason>,
+    failed: bool,
+    reset_code: Option<ResetCode>,
+    /// The owner is gone.
+    released: bool,
+    /// The owner left data unread, or more came: RST when our own data is delivered.
+    reset_at_end: bool,
+    /// A writer met a full buffer.
+    writer_waits: bool,
+    pending: Pending,
+    counters: Counters,
+}
 
-    // --- verbs of the application ---------------------------------------------------------------
-    /// Takes bytes to send; how many (0 only for an empty slice).
-    ///
-    /// # Errors
-    /// See [`WriteError`].
-    pub fn write(&mut self, _data: &[u8]) -> Result<usize, WriteError> {
-        todo!()
-    }
-    /// Copies received bytes; `Ok(0)` for an empty slice, and at the end of the stream.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
-    pub fn read(&mut self, _buf: &mut [u8]) -> Result<usize, ReadError> {
-        todo!()
-    }
-    /// As `read`, but leaves the bytes in place.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
-    pub fn peek(&mut self, _buf: &mut [u8]) -> Result<usize, ReadError> {
-        todo!()
-    }
-    /// FIN after everything written. Doing it again does nothing.
-    pub fn shutdown_write(&mut self) {
-        todo!()
-    }
-    /// Reads answer `Ok(0)` once the queue is empty; later data is acknowledged and thrown away.
-    pub fn shutdown_read(&mut self) {
-        todo!()
-    }
-    /// RST now.
-    pub fn abort(&mut self, _code: ResetCode) {
-        todo!()
-    }
-    /// The owner is gone: FIN, deliver what is written as `linger` says, RST(unread) if data was unread.
-    pub fn release(&mut self, _now: Time, _linger: Linger) {
-        todo!()
-    }
-    /// The error that is pending, as `SO_ERROR`: taking it reports it.
-    pub fn take_error(&mut self) -> Option<CloseReason> {
-        todo!()
-    }
-    /// Keep-alive, or none.
-    pub fn set_keepalive(&mut self, _now: Time, _keepalive: Option<Keepalive>) {
-        todo!()
-    }
-    /// The user timeout, or none.
-    pub fn set_user_timeout(&mut self, _timeout: Option<Duration>) {
-        todo!()
-    }
+/// What is known of the peer once the handshake is done.
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    cid: ConnectionId,
+    incarnation: Option<u64>,
+}
 
-    // --- questions ------------------------------------------------------------------------------
-    /// Whether the handshake is done (and the connection has not failed since).
-    pub fn is_open(&self) -> bool {
-        todo!()
-    }
-    /// Whether `read` would not block.
-    pub fn is_readable(&self) -> bool {
-        todo!()
-    }
-    /// Whether `write` would not block.
-    pub fn is_writable(&self) -> bool {
-        todo!()
-    }
-    /// Whether the connection ended by a reset or an error (reported or not).
-    pub fn is_failed(&self) -> bool {
-        todo!()
-    }
-    /// Whether the driver may drop the connection: nothing to send, nothing awaited, event Closed taken.
-    pub fn is_gone(&self) -> bool {
-        todo!()
-    }
-    /// Whether everything written (and the FIN, if one is due) is acknowledged.
-    pub fn is_all_acked(&self) -> bool {
-        todo!()
-    }
-    /// Whether the peer's application has read everything written, as far as its last ACK block says.
-    pub fn is_all_read_by_peer(&self) -> bool {
-        todo!()
-    }
-    /// The peer's address as `connect` or `accept` knew it.
-    pub fn remote(&self) -> SocketAddr {
-        todo!()
-    }
-    /// This side's connection id.
-    pub fn local_cid(&self) -> ConnectionId {
-        todo!()
-    }
-    /// The peer's connection id, once known.
-    pub fn peer_cid(&self) -> Option<ConnectionId> {
-        todo!()
-    }
-    /// Numbers for people.
-    pub fn info(&self, _now: Time) -> Info {
-        todo!()
+/// Packets that want to leave, apart from data and acknowledgements.
+#[derive(Debug, Default)]
+struct Wants {
+    /// Ack-eliciting packets of an expired probe timeout.
+    probes: u8,
+    /// A liveness PROBE: keep-alive, zero window, third packet of the handshake, old path.
+    liveness: bool,
+    /// A segment smaller than the window rule likes, because it waited long enough.
+    small_segment: bool,
+    /// RST, the last packet.
+    reset: Option<ResetCode>,
+}
+
+/// The connection's own randomness: a keyed hash of a counter.
+#[derive(Debug)]
+struct Random {
+    seed: u64,
+    count: u64,
+}
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.count += 1;
+        let mut hasher = SipHasher13::new_with_keys(self.seed, 0x6171_7565_6475_6374);
+        hasher.write_u64(self.count);
+        hasher.finish()
     }
 }
+
+impl Connection {
+    /// A connection that this side opens; its SYN is the first thing that it transmits.
+    pub fn connect(now: Time, open: ActiveOpen, config: Arc<Config>, seed: u64) -> Self {
+        let mut connection = Self::new(
+            now,
+            open.remote,
+            None,
+            open.local_cid,
+            open.local_first,
+            config,
+            seed,
+        );
+        connection.rendezvous = Rendezvous::of(&open);
+        connection.handshake = Handshake::SynSent(Box::new(SynSent::new(now, &open)));
+        connection
+            .timers
+            .set(Timer::Connect, now + connection.config.connect_timeout());
+        connection
+    }
+
+    /// A connection that a third packet opens; hand that packet to [`Connection::handle_packet`] next.
+    pub fn accept(now: Time, open: PassiveOpen, config: Arc<Config>, seed: u64) -> Self {
+        let (remote, first) = (open.remote, open.local_first);
+        let mut connection = Self::new(
+            now,
+            remote,
+            open.local_ip,
+            open.local_cid,
+            first,
+            config,
+            seed,
+        );
+        connection.recv_credit = RecvCredit::new(open.promised_window.get());
+        connection.establish(
+            now,
+            opening::PeerTerms {
+                cid: open.peer_cid,
+                first: open.peer_first,
+                window: open.window,
+                max_datagram: open.max_datagram,
+                max_ack_delay: open.max_ack_delay,
+                idle_timeout: open.idle_timeout,
+                incarnation: open.incarnation,
+                rtt: open.rtt,
+            },
+        );
+        connection
+    }
+
+    fn new(
+        now: Time,
+        remote: SocketAddr,
+        local_ip: Option<IpAddr>,
+        local_cid: ConnectionId,
+        local_first: PacketNumber,
+        config: Arc<Config>,
+        seed: u64,
+    ) -> Self {
+        let mtu = Mtu::new(remote, config.max_datagram(), config.max_datagram());
+        Connection {
+            random: Random { seed, count: 0 },
+            latest: now,
+            phase: Phase::Opening,
+            handshake: Handshake::Done,
+            rendezvous: None,
+            local_cid,
+            local_first,
+            peer: None,
+            remote,
+            path: Path::new(remote, local_ip),
+            send: SendBuffer::new(config.send_buffer()),
+            send_half: SendHalf::Open,
+            send_credit: SendCredit::new(Window::new(0)),
+            assembler: Assembler::new(),
+            recv_half: RecvHalf::Open,
+            recv_credit: RecvCredit::new(config.receive_window()),
+            fin_order: FinOrder::None,
+            fin_ever_sent: false,
+            read_shut_at: None,
+            recovery: Recovery::new(local_first, mtu.size()),
+            mtu,
+            outcome: Outcome::default(),
+            acks: Acks::new(PacketNumber::new(1), config.max_ack_delay()),
+            idle: Idle::new(now, config.user_timeout(), config.keepalive()),
+            timers: Timers::default(),
+            wants: Wants::default(),
+            peer_ack_number: 0,
+            read_by_peer: Offset::ZERO,
+            unread_at_peer: 0,
+            reported_unread: 0,
+            unsent_acks: 0,
+            unreachables: 0,
+            window_probes: 0,
+            since_imm: 0,
+            failure: None,
+            failed: false,
+            reset_code: None,
+            released: false,
+            reset_at_end: false,
+            writer_waits: false,
+            pending: Pending::default(),
+            counters: Counters::default(),
+            config,
+        }
+    }
+
+    /// What happened since the last call.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.pending.take()
+    }
+
+    /// When to call [`Connection::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        if self.phase == Phase::Over {
+            return None;
+        }
+        let delayed_ack = self.acks.deadline().map(|at| Deadline {
+            at,
+            why: Timer::AckDelay,
+        });
+        let recovery = Deadline::earlier(self.recovery.deadline(), delayed_ack);
+        Deadline::earlier(self.timers.next(), recovery)
+    }
+
+    /// Notes the time of an input (C2).
+    fn advance(&mut self, now: Time) {
+        debug_assert!(
+            now >= self.latest,
+            "time ran backwards: {now:?} after {:?}",
+            self.latest
+        );
+        self.latest = self.latest.max(now);
+    }
+
+    /// What an ACK block's `ack_offset` says: the FIN is one virtual byte after the last.
+    fn ack_offset(&self) -> Offset {
+        match self.recv_half {
+            RecvHalf::AllReceived(size) | RecvHalf::AllRead(size) => size.plus(1),
+            _ => self.assembler.rcv_nxt(),
+        }
+    }
+
+    /// The most that a datagram may carry now, as the window rules count it.
+    fn mss(&self) -> u64 {
+        u64::from(self.mtu.size())
+    }
+
+    /// Whether anything sent waits for its acknowledgement.
+    fn is_in_flight(&self) -> bool {
+        self.recovery.oldest_in_flight().is_some()
+    }
+
+    // --- questions --------------------------------------------------------------------------------
+
+    /// Whether the handshake is done and the connection has not failed since.
+    pub fn is_open(&self) -> bool {
+        self.phase != Phase::Opening && !self.failed
+    }
+
+    /// Whether the connection ended by a reset or an error, reported or not.
+    pub fn is_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Whether everything written, and the FIN if one is due, is acknowledged.
+    pub fn is_all_acked(&self) -> bool {
+        let fin_settled = matches!(self.send_half, SendHalf::Open | SendHalf::FinAcked);
+        self.send.snd_una() == self.send.end() && fin_settled
+    }
+
+    /// Whether the peer's application has read everything written, as far as its ACK blocks say.
+    pub fn is_all_read_by_peer(&self) -> bool {
+        self.read_by_peer >= self.send.end()
+    }
+
+    /// The peer's address as `connect` or `accept` knew it.
+    pub fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// The address that packets go to now: another one once the peer has moved.
+    pub fn current_remote(&self) -> SocketAddr {
+        self.path.current().remote
+    }
+
+    /// This side's connection id.
+    pub fn local_cid(&self) -> ConnectionId {
+        self.local_cid
+    }
+
+    /// The peer's connection id, once known.
+    pub fn peer_cid(&self) -> Option<ConnectionId> {
+        self.peer.map(|peer| peer.cid)
+    }
+
+    /// The state in the words of RFC 9293 s3.3.2.
+    pub fn state(&self) -> TcpState {
+        match (self.phase, &self.handshake) {
+            (Phase::Opening, _) => TcpState::SynSent,
+            (Phase::Over, _) if self.failed => TcpState::Closed,
+            (Phase::Open, Handshake::Proving { .. }) if self.send_half == SendHalf::Open => {
+                TcpState::SynReceived
+            }
+            _ => lifecycle::tcp_state(self.send_half, self.recv_half, self.fin_order),
+        }
+    }
+
+    /// Bytes of memory held for the stream, both directions; bounded by the two buffers.
+    pub fn memory(&self) -> usize {
+        self.send.memory() + self.assembler.memory()
+    }
+
+    /// Numbers for people.
+    pub fn info(&self, now: Time) -> Info {
+        let recovery = self.recovery.snapshot();
+        Info {
+            state: self.state(),
+            srtt: recovery.srtt,
+            min_rtt: recovery.min_rtt,
+            rttvar: recovery.rttvar,
+            cwnd: recovery.cwnd,
+            ssthresh: recovery.ssthresh,
+            bytes_in_flight: recovery.bytes_in_flight,
+            pacing_rate: recovery.pacing_rate,
+            path_mtu: self.mtu.size(),
+            bytes_written: self.send.end().get(),
+            bytes_sent: self.send.snd_nxt().get(),
+            bytes_acked: self.send.snd_una().get(),
+            bytes_retransmitted: self.counters.bytes_retransmitted,
+            bytes_received: self.assembler.rcv_nxt().get(),
+            bytes_unread: crate::wire::len_u64(self.assembler.unread()),
+            packets_sent: recovery.packets_sent,
+            packets_received: self.acks.packets(),
+            packets_acked: recovery.packets_acked,
+            packets_lost: recovery.packets_lost,
+            packets_spurious: recovery.packets_spurious,
+            packets_retransmitted: self.counters.packets_retransmitted,
+            packets_duplicate: self.counters.packets_duplicate,
+            packets_rejected: self.counters.packets_rejected,
+            pto_count: recovery.pto_count,
+            unread_at_peer: self.unread_at_peer,
+            window: self.send_credit.limit().since(self.send.snd_una()),
+            since_heard: now - self.idle.heard_at,
+            oldest_unacked: self.recovery.oldest_in_flight().map(|sent| now - sent),
+            peer_incarnation: self.peer.and_then(|peer| peer.incarnation),
+            reset_code: self.reset_code.map(ResetCode::get),
+            socket_drops: 0,
+        }
+    }
+
+    /// Whether `number` (truncated, as quoted to us) is one of our packets in flight.
+    fn is_outstanding(&self, number: TruncatedNumber) -> bool {
+        let number = number.expand(self.recovery.next_number());
+        self.recovery.is_outstanding(number)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,9 @@ pub enum CloseReason {
     /// The peer reset the connection.
     #[error("reset the connection (code {})", .0.get())]
     Reset(ResetCode),
+    /// The peer had finished sending, and has now closed its reading side too.
+    #[error("has closed the connection and reads no more")]
+    ReadSideGone,
     /// The peer no longer knows the connection: it restarted.
     #[error("no longer knows this connection: it was restarted, or gave it up")]
     Forgotten,
@@ -137,6 +140,7 @@ impl CloseReason {
             | Self::KeepAlive { .. }
             | Self::Idle { .. } => TimedOut,
             Self::Reset(_) | Self::Forgotten | Self::Gone | Self::Protocol(_) => ConnectionReset,
+            Self::ReadSideGone => BrokenPipe,
             Self::Aborted(_) | Self::Resources(_) => ConnectionAborted,
             Self::LoopEnded => Other,
         }

@@ -36,6 +36,9 @@ pub const COOKIE_KEY_PERIOD: Duration = Duration::from_secs(60);
 
 /// Entries of the TIME_WAIT table.
 pub const TIME_WAIT_MAX: usize = 262_144;
+/// Milliseconds between two answers of one TIME_WAIT entry: a peer repeats a FIN after a round trip or
+/// more, who sends faster wants something else.
+pub const TIME_WAIT_ANSWER_GAP: u16 = 10;
 /// Connection ids of connections that closed lately.
 pub const SPENT_MAX: usize = 1_048_576;
 /// How long a closed connection's id stays spent: longer than a cookie lives.

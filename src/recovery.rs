@@ -11,12 +11,25 @@ mod sent_packets;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-use crate::time::{Deadline, Time};
+use crate::time::{Deadline, Time, Timer};
 use crate::wire::{Offset, PacketNumber};
 
+use congestion::{AckSample, Algorithm, CongestionEvent, Controller, NewReno, WindowUse};
+use loss::{LostRun, Verdict};
+use pto::ProbeTimer;
+
 pub use pacer::Pacer;
-pub use rtt::RttEstimator;
-pub use sent_packets::SentPackets;
+pub use rtt::{GRANULARITY, INITIAL_RTT, RttEstimator};
+pub use sent_packets::{Oldest, Resolved, SentPackets};
+
+/// Below this round trip nothing is paced: a timer would cost more than it spreads.
+const PACED_RTT_MIN: Duration = Duration::from_micros(250);
+/// A pause that ends the trust in the window, unless the probe timeout is longer.
+const IDLE_MIN: Duration = Duration::from_secs(1);
+/// Probes for one timeout (RFC 9002 s6.2.4).
+const PROBES_MAX: usize = 2;
+/// Probe timeouts that a run of losses must be longer than (RFC 9002 s7.6.1).
+const PERSISTENT_TIMEOUTS: u32 = 3;
 
 /// What a packet carried that must be repaired if it is lost.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -42,10 +55,11 @@ pub struct SentPacket {
     pub contents: Contents,
 }
 
-/// What an acknowledgement or a timeout means for the stream. The caller owns it, drains it, reuses it.
+/// What an acknowledgement or a timeout means for the stream. The caller owns it, drains it, reuses it;
+/// what is found is added to its lists, while its other fields are those of the last call.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Contents that have arrived.
+    /// Contents that have arrived; also such as were declared lost before.
     pub acked: Vec<Contents>,
     /// Contents that must be sent again.
     pub lost: Vec<Contents>,
@@ -93,109 +107,443 @@ pub struct RecoverySnapshot {
     pub cwnd: u64,
     /// Slow-start threshold, bytes; `u64::MAX` before the first loss.
     pub ssthresh: u64,
-    /// Bytes in flight.
+    /// Bytes in flight on the present path.
     pub bytes_in_flight: u64,
     /// Pacing rate, bytes a second; 0 when not pacing.
     pub pacing_rate: u64,
-    /// Numbered packets sent, acknowledged, declared lost, and of those: found to have arrived after all.
+    /// Numbered packets sent: those acknowledged, those declared lost, and those in flight.
     pub packets_sent: u64,
-    /// See above.
+    /// Of those, acknowledged before they were declared lost.
     pub packets_acked: u64,
-    /// See above.
+    /// Of those, declared lost, whatever became of them later.
     pub packets_lost: u64,
-    /// See above.
+    /// Of those declared lost, found to have arrived after all.
     pub packets_spurious: u64,
+    /// Numbered packets in flight, on whatever path.
+    pub packets_in_flight: u64,
     /// Probe timeouts since something was acknowledged.
     pub pto_count: u32,
 }
 
 /// Loss recovery, congestion control and pacing of one connection.
+///
+/// ```
+/// use aqueduct::recovery::{Admission, Contents, Outcome, Recovery, SendClass, SentPacket};
+/// use aqueduct::time::Time;
+/// use aqueduct::wire::{Offset, PacketNumber};
+/// use std::time::Duration;
+///
+/// let mut recovery = Recovery::new(PacketNumber::new(1), 1_200);
+/// let number = recovery.next_number();
+/// assert_eq!(recovery.admission(Time::ZERO, 1_200, SendClass::Data), Admission::Send);
+/// let data = Offset::new(0)..Offset::new(1_000);
+/// let contents = Contents { data: data.clone(), ..Contents::default() };
+/// let packet = SentPacket { number, size: 1_200, imm: false, contents };
+/// recovery.on_sent(Time::ZERO, packet, true);
+///
+/// let mut outcome = Outcome::default();
+/// let now = Time::from_millis(30);
+/// recovery.on_ack(now, [number..=number].into_iter(), Duration::ZERO, &mut outcome)?;
+/// assert_eq!(outcome.acked[0].data, data);
+/// assert_eq!(recovery.rtt().srtt(), Some(Duration::from_millis(30)));
+/// assert_eq!(recovery.deadline(), None);
+/// # Ok::<(), aqueduct::recovery::AckOfUnsent>(())
+/// ```
 #[derive(Debug)]
-pub struct Recovery {}
+pub struct Recovery {
+    sent: SentPackets,
+    rtt: RttEstimator,
+    probe_timer: ProbeTimer,
+    controller: Algorithm,
+    pacer: Pacer,
+    window_use: WindowUse,
+    lost_run: LostRun,
+    mtu: u16,
+    max_ack_delay: Duration,
+    /// Bytes in flight on the present path.
+    bytes_in_flight: u64,
+    largest_acked: Option<PacketNumber>,
+    /// The first packet of the present path: older ones say nothing about it.
+    path_from: PacketNumber,
+    /// The first packet sent with a round trip known: older ones are no sign of persistent congestion.
+    sampled_from: Option<PacketNumber>,
+    /// The first packet sent since the last reduction: losses of older ones are answered already.
+    reduced_from: PacketNumber,
+    /// Since when nothing is in flight, if something was.
+    idle_since: Option<Time>,
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    sent: u64,
+    acked: u64,
+    lost: u64,
+    spurious: u64,
+}
+
+/// What one ACK block settled.
+#[derive(Debug, Default)]
+struct NewlyAcked {
+    /// The largest number, and when it was sent if it was still in flight.
+    largest: Option<(PacketNumber, Option<Time>)>,
+    /// Bytes for which the window may grow.
+    growth: u64,
+}
 
 impl Recovery {
     /// Recovery whose first packet will be `first`, with datagrams of at most `mtu` bytes.
-    pub fn new(_first: PacketNumber, _mtu: u16) -> Self {
-        todo!()
+    pub fn new(first: PacketNumber, mtu: u16) -> Self {
+        Recovery {
+            sent: SentPackets::new(first),
+            rtt: RttEstimator::default(),
+            probe_timer: ProbeTimer::default(),
+            controller: Algorithm::NewReno(NewReno::new(mtu)),
+            pacer: Pacer::new(mtu),
+            window_use: WindowUse::new(first),
+            lost_run: LostRun::default(),
+            mtu,
+            max_ack_delay: Duration::ZERO,
+            bytes_in_flight: 0,
+            largest_acked: None,
+            path_from: first,
+            sampled_from: None,
+            reduced_from: first,
+            idle_since: None,
+            counts: Counts::default(),
+        }
     }
+
     /// The number that the next numbered packet must have.
     pub fn next_number(&self) -> PacketNumber {
-        todo!()
+        self.sent.next_number()
     }
+
     /// The oldest number still tracked (in flight, or lost and remembered); `next_number` if none.
     pub fn oldest_tracked(&self) -> PacketNumber {
-        todo!()
+        self.sent.oldest_tracked()
     }
+
     /// A round trip measured by the handshake.
-    pub fn on_handshake_rtt(&mut self, _rtt: Duration) {
-        todo!()
+    pub fn on_handshake_rtt(&mut self, rtt: Duration) {
+        self.sample_rtt(rtt, Duration::ZERO);
+        self.repace(Time::ZERO);
     }
+
     /// The peer's longest acknowledgement delay.
-    pub fn set_max_ack_delay(&mut self, _delay: Duration) {
-        todo!()
+    pub fn set_max_ack_delay(&mut self, delay: Duration) {
+        self.max_ack_delay = delay;
     }
-    /// The path carries datagrams of `mtu` bytes.
-    pub fn set_mtu(&mut self, _mtu: u16) {
-        todo!()
+
+    /// The path carries datagrams of `mtu` bytes. The window keeps its bytes, but never holds less than
+    /// two datagrams; before the first packet it starts anew.
+    pub fn set_mtu(&mut self, mtu: u16) {
+        if self.counts.sent == 0 {
+            self.restart_congestion(mtu);
+        } else {
+            self.mtu = mtu;
+            self.controller.on_mtu(mtu);
+            self.pacer.set_mtu(mtu);
+        }
+        self.repace(Time::ZERO);
     }
+
     /// Whether a packet of `size` bytes may leave now.
-    pub fn admission(&self, _now: Time, _size: u16, _class: SendClass) -> Admission {
-        todo!()
+    pub fn admission(&self, now: Time, size: u16, class: SendClass) -> Admission {
+        if class == SendClass::Probe {
+            return Admission::Send;
+        }
+        let room = self.cwnd_room();
+        // A window smaller than the packet must not wait for an acknowledgement that nobody owes.
+        if u64::from(size) > room && self.bytes_in_flight > 0 {
+            return Admission::AwaitAck;
+        }
+        match self.pacer.ready_at(now, size, room) {
+            Some(at) => Admission::At(at),
+            None => Admission::Send,
+        }
     }
+
     /// A numbered packet left. `app_limited`: nothing more is waiting behind it.
     ///
     /// # Panics
     /// If its number is not `next_number()`.
-    pub fn on_sent(&mut self, _now: Time, _packet: SentPacket, _app_limited: bool) {
-        todo!()
+    pub fn on_sent(&mut self, now: Time, packet: SentPacket, app_limited: bool) {
+        self.end_idle(now);
+        self.sent.push(now, &packet);
+        self.counts.sent += 1;
+        self.bytes_in_flight += u64::from(packet.size);
+        self.probe_timer.on_sent(now, packet.imm);
+        self.window_use.on_sent(self.cwnd_room(), self.mtu);
+        self.pacer.on_sent(now, packet.size, app_limited);
+        self.forget_old_losses(now);
     }
+
     /// An ACK block arrived: `ranges` highest first. Work is proportional to what is newly resolved.
     ///
     /// # Errors
     /// [`AckOfUnsent`]; nothing has changed then.
     pub fn on_ack(
         &mut self,
-        _now: Time,
-        _ranges: impl Iterator<Item = RangeInclusive<PacketNumber>> + Clone,
-        _delay: Duration,
-        _out: &mut Outcome,
+        now: Time,
+        ranges: impl Iterator<Item = RangeInclusive<PacketNumber>> + Clone,
+        delay: Duration,
+        out: &mut Outcome,
     ) -> Result<(), AckOfUnsent> {
-        todo!()
+        let next = self.next_number();
+        if ranges.clone().any(|range| *range.end() >= next) {
+            return Err(AckOfUnsent);
+        }
+        let named = ranges.clone().next().map(|range| *range.end());
+        let newly = self.settle(ranges, out);
+        out.probes = 0;
+        out.largest_newly_acked = newly.largest.map(|(largest, _)| largest);
+        let Some((largest, sent_at)) = newly.largest else {
+            return Ok(());
+        };
+        self.largest_acked = self.largest_acked.max(Some(largest));
+        self.probe_timer.on_newly_acked(now);
+        // The delay that the block tells is that of the largest number it names (RFC 9002 s5.1).
+        if let Some(sent_at) = sent_at.filter(|_| named == Some(largest)) {
+            if largest >= self.path_from {
+                self.sample_rtt(now - sent_at, delay.min(self.max_ack_delay));
+            }
+        }
+        let lost_before = self.counts.lost;
+        let reduced = self.detect_losses(now, out);
+        let cwnd_limited = self.window_use.on_acked(largest, next);
+        if !reduced {
+            self.controller.on_ack(&AckSample {
+                newly_acked: newly.growth,
+                cwnd_limited,
+            });
+        }
+        if self.counts.lost == lost_before {
+            self.sent.quiet();
+        }
+        self.after_event(now);
+        Ok(())
     }
-    /// The deadline has come: packets are lost by age, or probes are wanted.
-    pub fn on_timeout(&mut self, _now: Time, _out: &mut Outcome) {
-        todo!()
+
+    /// The deadline has come: packets are lost by age, or probes are wanted. Nothing happens before it.
+    pub fn on_timeout(&mut self, now: Time, out: &mut Outcome) {
+        out.probes = 0;
+        out.largest_newly_acked = None;
+        let Some(deadline) = self.deadline().filter(|deadline| deadline.at <= now) else {
+            return;
+        };
+        if deadline.why == Timer::Loss {
+            self.detect_losses(now, out);
+        } else {
+            self.probe_timer.on_fired(now);
+            let probes = self.sent.in_flight().min(PROBES_MAX);
+            out.probes = u8::try_from(probes).unwrap_or(u8::MAX);
+        }
+        self.after_event(now);
     }
+
     /// When `on_timeout` must be called; `None` exactly when nothing ack-eliciting is in flight.
     pub fn deadline(&self) -> Option<Deadline> {
-        todo!()
+        let oldest = self.sent.oldest_in_flight()?;
+        let threshold = loss::time_threshold(&self.rtt);
+        Some(match loss::lost_at(oldest, self.largest_acked, threshold) {
+            Some(at) => Deadline {
+                at,
+                why: Timer::Loss,
+            },
+            None => Deadline {
+                at: self.probe_timer.deadline(&self.rtt, self.max_ack_delay),
+                why: Timer::Probe,
+            },
+        })
     }
+
     /// Whether the number was sent and is neither acknowledged nor forgotten.
-    pub fn is_outstanding(&self, _number: PacketNumber) -> bool {
-        todo!()
+    pub fn is_outstanding(&self, number: PacketNumber) -> bool {
+        self.sent.is_outstanding(number)
     }
+
     /// The time of sending of the oldest packet in flight.
     pub fn oldest_in_flight(&self) -> Option<Time> {
-        todo!()
+        self.sent.oldest_in_flight().map(|packet| packet.sent_at)
     }
+
     /// The probe timeout without back-off: srtt + max(4 rttvar, G) + the peer's delay.
     pub fn pto(&self) -> Duration {
-        todo!()
+        pto::timeout(&self.rtt, self.max_ack_delay)
     }
-    /// A new path: round trip, cwnd and mtu start anew; what is in flight stays tracked.
-    pub fn on_new_path(&mut self, _mtu: u16) {
-        todo!()
+
+    /// A new path: round trip, cwnd and mtu start anew; what is in flight stays tracked, but counts
+    /// neither as in flight on the new path nor as a sign of anything there.
+    pub fn on_new_path(&mut self, mtu: u16) {
+        self.rtt = RttEstimator::default();
+        self.sampled_from = None;
+        self.lost_run.clear();
+        self.probe_timer.reset_backoff();
+        self.path_from = self.next_number();
+        self.bytes_in_flight = 0;
+        self.idle_since = None;
+        self.restart_congestion(mtu);
     }
+
     /// Forgets everything in flight: the connection was reset.
     pub fn clear(&mut self) {
-        todo!()
+        self.sent.clear();
+        self.bytes_in_flight = 0;
     }
+
     /// Numbers for people.
     pub fn snapshot(&self) -> RecoverySnapshot {
-        todo!()
+        RecoverySnapshot {
+            srtt: self.rtt.srtt(),
+            rttvar: self.rtt.rttvar(),
+            min_rtt: self.rtt.min_rtt(),
+            cwnd: self.controller.cwnd(),
+            ssthresh: self.controller.ssthresh(),
+            bytes_in_flight: self.bytes_in_flight,
+            pacing_rate: self.pacer.rate(),
+            packets_sent: self.counts.sent,
+            packets_acked: self.counts.acked,
+            packets_lost: self.counts.lost,
+            packets_spurious: self.counts.spurious,
+            packets_in_flight: u64::try_from(self.sent.in_flight()).unwrap_or(u64::MAX),
+            pto_count: self.probe_timer.count(),
+        }
     }
+
     /// The round-trip estimator.
     pub fn rtt(&self) -> &RttEstimator {
-        todo!()
+        &self.rtt
+    }
+
+    /// Bytes of the window that are free.
+    pub fn cwnd_room(&self) -> u64 {
+        self.controller.cwnd().saturating_sub(self.bytes_in_flight)
+    }
+
+    /// Takes what `ranges` name out of flight.
+    fn settle(
+        &mut self,
+        ranges: impl Iterator<Item = RangeInclusive<PacketNumber>>,
+        out: &mut Outcome,
+    ) -> NewlyAcked {
+        let mut newly = NewlyAcked::default();
+        for range in ranges {
+            self.sent.acknowledge(range, |number, packet| {
+                let largest = Some((number, packet.sent_at));
+                newly.largest = newly.largest.max(largest);
+                if packet.sent_at.is_none() {
+                    self.counts.spurious += 1;
+                    self.lost_run.on_late_ack(number);
+                } else {
+                    self.counts.acked += 1;
+                    let size = u64::from(packet.size);
+                    if number >= self.path_from {
+                        self.bytes_in_flight -= size;
+                    }
+                    if number >= self.reduced_from {
+                        newly.growth += size;
+                    }
+                }
+                out.acked.push(packet.contents);
+            });
+        }
+        newly
+    }
+
+    /// Declares lost what is lost by now, and answers congestion once for each round trip (RFC 9002
+    /// s7.3.2); true if the window was reduced.
+    fn detect_losses(&mut self, now: Time, out: &mut Outcome) -> bool {
+        let threshold = loss::time_threshold(&self.rtt);
+        let (mut congested, mut persistent) = (false, false);
+        while let Some(packet) = self.sent.oldest_in_flight() {
+            if loss::judge(now, packet, self.largest_acked, threshold) != Verdict::Lost {
+                break;
+            }
+            let Some(lost) = self.sent.lose_oldest(now) else {
+                break;
+            };
+            self.counts.lost += 1;
+            if packet.number >= self.path_from {
+                self.bytes_in_flight -= u64::from(lost.size);
+            }
+            if lost.contents.mtu_probe.is_some() {
+                self.lost_run.pass_over(packet.number);
+            } else {
+                congested |= packet.number >= self.reduced_from;
+                persistent |= self.is_persistent(packet);
+            }
+            out.lost.push(lost.contents);
+        }
+        if congested {
+            self.reduced_from = self.next_number();
+            self.controller.on_congestion(CongestionEvent::Loss);
+        }
+        if persistent {
+            self.lost_run.clear();
+            self.rtt.forget_min_rtt();
+            self.controller.on_congestion(CongestionEvent::Persistent);
+        }
+        congested || persistent
+    }
+
+    /// Whether this lost packet makes the run of losses long enough (RFC 9002 s7.6.2).
+    fn is_persistent(&mut self, packet: Oldest) -> bool {
+        let counts_from = self.sampled_from.map(|from| from.max(self.path_from));
+        if counts_from.is_none_or(|from| packet.number < from) {
+            return false;
+        }
+        self.lost_run.on_lost(packet) > self.pto() * PERSISTENT_TIMEOUTS
+    }
+
+    fn sample_rtt(&mut self, rtt: Duration, ack_delay: Duration) {
+        self.rtt.sample(rtt, ack_delay);
+        if self.sampled_from.is_none() {
+            self.sampled_from = Some(self.next_number());
+        }
+    }
+
+    /// What every acknowledgement and timeout leaves to do.
+    fn after_event(&mut self, now: Time) {
+        self.forget_old_losses(now);
+        if self.sent.in_flight() == 0 && self.idle_since.is_none() {
+            self.idle_since = Some(now);
+        }
+        self.repace(now);
+    }
+
+    /// A packet is about to end a pause: after a long one the window says nothing about the path.
+    fn end_idle(&mut self, now: Time) {
+        let Some(since) = self.idle_since.take() else {
+            return;
+        };
+        if now - since > self.pto().max(IDLE_MIN) {
+            self.controller.on_restart_from_idle();
+            self.repace(now);
+            self.pacer.restart(now);
+        }
+    }
+
+    /// A lost packet is remembered long enough for the acknowledgement of a late original to come.
+    fn forget_old_losses(&mut self, now: Time) {
+        let (rtt, pto) = (&self.rtt, pto::timeout(&self.rtt, self.max_ack_delay));
+        self.sent.forget_lost(|| {
+            let srtt = rtt.srtt().unwrap_or(INITIAL_RTT);
+            now - (srtt * 2).max(pto)
+        });
+    }
+
+    fn restart_congestion(&mut self, mtu: u16) {
+        self.mtu = mtu;
+        self.controller = Algorithm::NewReno(NewReno::new(mtu));
+        self.pacer = Pacer::new(mtu);
+        self.window_use = WindowUse::new(self.next_number());
+        self.reduced_from = self.next_number();
+    }
+
+    fn repace(&mut self, now: Time) {
+        let paced = self.rtt.srtt().filter(|&srtt| srtt >= PACED_RTT_MIN);
+        let rate = paced.map_or(0, |srtt| self.controller.pacing_rate(srtt));
+        self.pacer.set_rate(now, rate);
     }
 }

@@ -49,5 +49,7 @@ pub use builder::PacketBuilder;
 pub use decode::{DecodeError, ForeignSyn, Glance, decode, glance, quoted};
 pub use handshake::{Opening, Options};
 pub use packet::{Body, Data, Flags, Kind, Packet, PathMessage, ProbeKind, VERSION};
-pub use seq::{ConnectionId, Offset, PacketNumber, TruncatedNumber, Window, range_len};
+pub use seq::{
+    ConnectionId, Offset, PacketNumber, TruncatedNumber, Window, len_u64, low_u32, range_len,
+};
 pub use transmit::{Batch, Ecn, Meta, Transmit};

@@ -53,3 +53,36 @@ pub struct LastAck {
     /// Three probe timeouts: the shortest time the entry must live.
     pub three_pto: std::time::Duration,
 }
+
+/// The events that wait to be polled: each kind at most once, so that nobody can make them pile up.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub opened: Option<ConnectionId>,
+    pub readable: bool,
+    pub writable: bool,
+    pub delivered: bool,
+    pub failed: Option<CloseReason>,
+    pub closed: Option<Farewell>,
+}
+
+impl Pending {
+    /// The next event, in an order that makes sense to a waiter.
+    pub(super) fn take(&mut self) -> Option<Event> {
+        if let Some(peer_cid) = self.opened.take() {
+            return Some(Event::Opened { peer_cid });
+        }
+        if std::mem::take(&mut self.readable) {
+            return Some(Event::Readable);
+        }
+        if std::mem::take(&mut self.writable) {
+            return Some(Event::Writable);
+        }
+        if std::mem::take(&mut self.delivered) {
+            return Some(Event::Delivered);
+        }
+        if let Some(reason) = self.failed.take() {
+            return Some(Event::Failed(reason));
+        }
+        self.closed.take().map(Event::Closed)
+    }
+}

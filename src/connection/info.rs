@@ -1,77 +1,123 @@
 //! Numbers for people, like `TCP_INFO`.
 
+use std::fmt;
 use std::time::Duration;
 
-/// The RFC 9293 state that a connection's two halves amount to.
+/// The RFC 9293 s3.3.2 state that a connection's two halves amount to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-#[allow(missing_docs)]
 pub enum TcpState {
+    /// SYNs are sent, nothing was heard.
     SynSent,
+    /// The handshake's last packet is under way.
     SynReceived,
+    /// Both directions are open.
     Established,
+    /// This side has finished; its FIN is not acknowledged.
     FinWait1,
+    /// This side has finished, and the peer knows.
     FinWait2,
+    /// The peer has finished, this side has not.
     CloseWait,
+    /// Both have finished, this side first; its FIN is not acknowledged.
     Closing,
+    /// Both have finished, the peer first; this side's FIN is not acknowledged.
     LastAck,
+    /// Both have finished, this side first.
     TimeWait,
+    /// Over.
     Closed,
 }
 
-/// A snapshot of one connection.
+impl fmt::Display for TcpState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TcpState::SynSent => "SYN-SENT",
+            TcpState::SynReceived => "SYN-RECEIVED",
+            TcpState::Established => "ESTABLISHED",
+            TcpState::FinWait1 => "FIN-WAIT-1",
+            TcpState::FinWait2 => "FIN-WAIT-2",
+            TcpState::CloseWait => "CLOSE-WAIT",
+            TcpState::Closing => "CLOSING",
+            TcpState::LastAck => "LAST-ACK",
+            TcpState::TimeWait => "TIME-WAIT",
+            TcpState::Closed => "CLOSED",
+        })
+    }
+}
+
+/// A snapshot of one connection. Bytes are stream bytes unless a field says otherwise.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Info {
     /// The state, in the words of RFC 9293.
     pub state: TcpState,
-    /// Smoothed round trip, once measured.
+    /// Smoothed round trip, once measured (RFC 6298).
     pub srtt: Option<Duration>,
     /// Smallest round trip seen.
     pub min_rtt: Option<Duration>,
     /// Mean deviation of the round trip.
     pub rttvar: Duration,
-    /// Congestion window, bytes.
+    /// Congestion window, bytes of datagrams.
     pub cwnd: u64,
-    /// Slow-start threshold, bytes.
+    /// Slow-start threshold, bytes of datagrams; `u64::MAX` before the first loss.
     pub ssthresh: u64,
-    /// Bytes in flight.
+    /// Bytes of datagrams in flight.
     pub bytes_in_flight: u64,
-    /// Pacing rate, bytes a second.
+    /// Pacing rate, bytes a second; 0 when nothing is paced.
     pub pacing_rate: u64,
     /// The largest datagram in use, bytes.
     pub path_mtu: u16,
-    /// Stream bytes taken by `write`.
+    /// Bytes taken by `write`.
     pub bytes_written: u64,
-    /// Stream bytes acknowledged by the peer.
+    /// Bytes sent at least once.
+    pub bytes_sent: u64,
+    /// Bytes acknowledged by the peer.
     pub bytes_acked: u64,
-    /// Stream bytes sent again.
+    /// Bytes sent again.
     pub bytes_retransmitted: u64,
-    /// Stream bytes received in order.
+    /// Bytes received in order.
     pub bytes_received: u64,
+    /// Bytes received that wait for `read`.
+    pub bytes_unread: u64,
     /// Numbered packets sent.
     pub packets_sent: u64,
-    /// Datagrams received and taken.
+    /// Numbered packets received for the first time.
     pub packets_received: u64,
     /// Packets acknowledged.
     pub packets_acked: u64,
     /// Packets declared lost.
     pub packets_lost: u64,
-    /// Packets declared lost that had arrived.
+    /// Packets declared lost that turned out to have arrived.
     pub packets_spurious: u64,
-    /// Packets that carried repeated data.
+    /// Packets sent that carried repeated data.
     pub packets_retransmitted: u64,
-    /// Duplicate packets received.
+    /// Packets received more than once.
     pub packets_duplicate: u64,
-    /// In-order bytes that the peer's application has not read.
+    /// Packets received that broke a rule and were dropped.
+    pub packets_rejected: u64,
+    /// Probe timeouts in a row, now.
+    pub pto_count: u32,
+    /// In-order bytes that the peer's application has not read, as the peer last said.
     pub unread_at_peer: u32,
+    /// Bytes that the peer allows beyond what it has acknowledged.
+    pub window: u64,
     /// Time since anything valid came from the peer.
     pub since_heard: Duration,
-    /// Age of the oldest unacknowledged packet.
+    /// Age of the oldest packet in flight.
     pub oldest_unacked: Option<Duration>,
-    /// The peer's incarnation, if it said one.
+    /// The peer's incarnation, if it said one: another number means that it was restarted.
     pub peer_incarnation: Option<u64>,
     /// The code of the RST that ended the connection, sent or received.
     pub reset_code: Option<u16>,
-    /// Datagrams that the kernel dropped because this socket's receive buffer was full (the whole socket).
+    /// Datagrams that the kernel dropped because the receive buffer of this connection's socket was full.
     pub socket_drops: u64,
+}
+
+/// The counters that a connection keeps itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counters {
+    pub bytes_retransmitted: u64,
+    pub packets_retransmitted: u64,
+    pub packets_duplicate: u64,
+    pub packets_rejected: u64,
 }

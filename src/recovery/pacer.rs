@@ -1,4 +1,189 @@
-//! When may the next bytes leave.
-/// A token bucket.
-#[derive(Debug)]
-pub struct Pacer {}
+//! When may the next bytes leave (RFC 9002 s7.7)?
+//!
+//! A token bucket that is filled at the pacing rate. It lets whole quanta through, one offload batch
+//! each, and then makes the sender wait until the next quantum is there: a packet sent alone costs
+//! many times what it costs in a batch. Credit is counted in billionths of a byte, so that a rate in
+//! bytes a second and a time in nanoseconds multiply without a remainder.
+
+use std::time::Duration;
+
+use crate::limits::BATCH_BYTES_MAX;
+use crate::time::Time;
+
+/// Time whose worth of bytes the bucket holds: a late wake-up of so much loses nothing.
+const BURST_NANOS: u64 = 2_000_000;
+/// The bucket never holds more, unless two datagrams are more.
+const BURST_BYTES_MAX: u64 = 256 << 10;
+/// Time whose worth of bytes one quantum is: two wake-ups for each filling of the bucket.
+const QUANTUM_NANOS: u64 = 1_000_000;
+/// The least datagrams in a quantum and in the bucket, where the path is slow.
+const DATAGRAMS_MIN: u64 = 2;
+/// What a path may get at once before it has shown anything (RFC 6928 s2).
+const INITIAL_DATAGRAMS: u64 = 10;
+/// Credit for one byte.
+const BYTE: i64 = 1_000_000_000;
+
+/// A token bucket; without a rate it lets everything through.
+///
+/// ```
+/// use aqueduct::recovery::Pacer;
+/// use aqueduct::time::Time;
+///
+/// let mut pacer = Pacer::new(1_000);
+/// pacer.set_rate(Time::ZERO, 1_000_000);
+/// // The first ten datagrams may leave at once, the next two when they are paid for.
+/// for _ in 0..10 {
+///     assert_eq!(pacer.ready_at(Time::ZERO, 1_000, u64::MAX), None);
+///     pacer.on_sent(Time::ZERO, 1_000, false);
+/// }
+/// let next = pacer.ready_at(Time::ZERO, 1_000, u64::MAX);
+/// assert_eq!(next, Some(Time::from_millis(2)));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Pacer {
+    /// Bytes a second; 0 for no pacing.
+    rate: u64,
+    /// Bytes of a full datagram.
+    mtu: u64,
+    /// Bytes that the bucket holds.
+    capacity: u64,
+    /// Bytes that leave together.
+    quantum: u64,
+    /// Billionths of a byte that may leave; negative after packets that did not ask.
+    credit: i64,
+    /// When `credit` was true.
+    updated: Time,
+    /// A quantum is used up: the next one leaves when it is complete.
+    exhausted: bool,
+}
+
+impl Pacer {
+    /// A pacer without a rate, for datagrams of at most `mtu` bytes, with credit for a first burst.
+    pub fn new(mtu: u16) -> Self {
+        let mut pacer = Pacer {
+            rate: 0,
+            mtu: u64::from(mtu).max(1),
+            capacity: 0,
+            quantum: 0,
+            credit: 0,
+            updated: Time::ZERO,
+            exhausted: false,
+        };
+        pacer.resize();
+        pacer.restart(Time::ZERO);
+        pacer
+    }
+
+    /// Paces at `rate` bytes a second from now on; 0: not at all.
+    pub fn set_rate(&mut self, now: Time, rate: u64) {
+        if rate == self.rate {
+            return;
+        }
+        self.credit = self.credit_at(now);
+        self.updated = self.updated.max(now);
+        let paced_before = self.rate > 0;
+        self.rate = rate;
+        self.resize();
+        if paced_before {
+            self.credit = self.credit.min(to_credit(self.capacity));
+        }
+    }
+
+    /// The path carries datagrams of `mtu` bytes.
+    pub fn set_mtu(&mut self, mtu: u16) {
+        self.mtu = u64::from(mtu).max(1);
+        self.resize();
+    }
+
+    /// Bytes a second; 0 when not pacing.
+    pub fn rate(&self) -> u64 {
+        self.rate
+    }
+
+    /// Bytes that may leave together.
+    pub fn quantum(&self) -> u64 {
+        self.quantum
+    }
+
+    /// Bytes that may leave at once after a pause.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// The path is new, or unknown again after a pause: credit for a first burst.
+    pub fn restart(&mut self, now: Time) {
+        self.credit = to_credit(self.mtu.saturating_mul(INITIAL_DATAGRAMS));
+        self.updated = now;
+        self.exhausted = false;
+    }
+
+    /// When `size` bytes may leave; `None` for now. `room`: all that may leave before the next
+    /// acknowledgement, for which a whole quantum need not be awaited.
+    pub fn ready_at(&self, now: Time, size: u16, room: u64) -> Option<Time> {
+        if self.rate == 0 {
+            return None;
+        }
+        let size = u64::from(size);
+        let bytes = if self.exhausted {
+            self.quantum.min(room).max(size)
+        } else {
+            size
+        };
+        // A bucket cannot hold more than it holds: a packet above that leaves from a full one.
+        let needed = to_credit(bytes.min(self.capacity));
+        let missing = needed.saturating_sub(self.credit_at(now));
+        match u64::try_from(missing) {
+            Ok(missing) if missing > 0 => {
+                Some(now + Duration::from_nanos(missing.div_ceil(self.rate)))
+            }
+            _ => None,
+        }
+    }
+
+    /// `size` bytes left, whether they had asked or not. `last`: nothing more is waiting.
+    pub fn on_sent(&mut self, now: Time, size: u16, last: bool) {
+        self.credit = self.credit_at(now);
+        self.updated = now;
+        // Without a rate there is no debt, only a first burst that is used up.
+        let paced = self.rate > 0;
+        let debt_max = if paced { self.capacity } else { 0 };
+        let spent = self.credit.saturating_sub(to_credit(u64::from(size)));
+        self.credit = spent.max(to_credit(debt_max).saturating_neg());
+        self.exhausted = paced && !last && self.credit < to_credit(self.mtu);
+    }
+
+    /// The credit at `now`. Time fills the bucket; what it holds above that (a first burst) it keeps.
+    fn credit_at(&self, now: Time) -> i64 {
+        let full = to_credit(self.capacity);
+        if self.credit >= full {
+            return self.credit;
+        }
+        let elapsed = now.as_nanos().saturating_sub(self.updated.as_nanos());
+        let earned = self.rate.saturating_mul(elapsed);
+        let earned = i64::try_from(earned).unwrap_or(i64::MAX);
+        self.credit.saturating_add(earned).min(full)
+    }
+
+    /// Bucket and quantum for the current rate: whole datagrams, the quantum within one batch.
+    fn resize(&mut self) {
+        let least = self.mtu.saturating_mul(DATAGRAMS_MIN);
+        let batch = u64::try_from(BATCH_BYTES_MAX).unwrap_or(u64::MAX);
+        let burst = worth(self.rate, BURST_NANOS).min(BURST_BYTES_MAX);
+        self.capacity = burst.max(least);
+        let quantum = worth(self.rate, QUANTUM_NANOS).min(batch);
+        self.quantum = (quantum / self.mtu * self.mtu).max(least);
+    }
+}
+
+/// Bytes that `rate` yields in `nanos`.
+fn worth(rate: u64, nanos: u64) -> u64 {
+    let bytes = u128::from(rate) * u128::from(nanos) / 1_000_000_000;
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// Credit for `bytes`.
+fn to_credit(bytes: u64) -> i64 {
+    i64::try_from(bytes)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(BYTE)
+}

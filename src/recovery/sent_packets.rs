@@ -1,4 +1,362 @@
-//! The packets in flight.
-/// A ring indexed by packet number.
+//! Which numbered packets are still of interest, and what they carried.
+//!
+//! A ring with one slot for every number from the oldest tracked one to the newest sent:
+//!
+//! ```text
+//!   forgotten | lost, remembered, or acknowledged | in flight, or acknowledged | not sent yet
+//!             ^ first                             ^ oldest in flight           ^ next
+//! ```
+//!
+//! Invariant: nothing below the oldest packet in flight is in flight, and nothing above it is lost.
+//! Losses are declared from the oldest upwards only, and the cursor never moves back, so every slot is
+//! passed once in its life. An acknowledged slot says how far below it the next interesting one may
+//! be; an acknowledgement that repeats a long range steps over what it has settled before. So neither
+//! costs more than what is newly resolved, however much is in flight.
+
+use std::collections::VecDeque;
+use std::ops::{Range, RangeInclusive};
+
+use super::{Contents, SentPacket};
+use crate::time::Time;
+use crate::wire::{Offset, PacketNumber, range_len};
+
+/// Slots whose memory an empty ring keeps, so that a dialogue of small messages never allocates.
+const SLOTS_KEPT: usize = 16;
+/// With nothing in flight, more slots than these are not kept for the sake of remembered losses.
+const REMEMBERED_WHEN_QUIET: usize = 256;
+
+/// The packets in flight, and those declared lost a short while ago.
+///
+/// ```
+/// use aqueduct::recovery::{Contents, SentPacket, SentPackets};
+/// use aqueduct::time::Time;
+/// use aqueduct::wire::PacketNumber;
+///
+/// let first = PacketNumber::new(7);
+/// let mut sent = SentPackets::new(first);
+/// let packet = SentPacket { number: first, size: 1200, imm: false, contents: Contents::default() };
+/// sent.push(Time::ZERO, &packet);
+/// assert!(sent.is_outstanding(first));
+///
+/// let mut sizes = Vec::new();
+/// sent.acknowledge(first..=first, |_, packet| sizes.push(packet.size));
+/// assert_eq!(sizes, [1200]);
+/// assert_eq!(sent.oldest_tracked(), first.next());
+/// ```
 #[derive(Debug)]
-pub struct SentPackets {}
+pub struct SentPackets {
+    slots: VecDeque<Slot>,
+    /// The number of `slots[0]`.
+    first: PacketNumber,
+    /// Slots before the oldest packet in flight; all of them, if none is in flight.
+    resolved: usize,
+    /// Packets in flight.
+    in_flight: usize,
+}
+
+/// What is known of one number.
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    /// In flight, or lost and remembered.
+    Tracked(Record),
+    /// Acknowledged: the slots from here down to `skip` - 1 below are acknowledged too.
+    Acked {
+        /// Slots to step down, at least 1.
+        skip: u32,
+    },
+}
+
+/// 24 bytes for each packet.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    /// When it was sent; once it is lost, when that was found out.
+    at: Time,
+    /// The first byte of the stream that it carried.
+    start: Offset,
+    /// Bytes of the stream; of a path-MTU probe, the size that it probes.
+    len: u16,
+    size: u16,
+    fin: bool,
+    mtu_probe: bool,
+    lost: bool,
+}
+
+/// A packet that left the state "in flight", or that arrived after it was declared lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// When it was sent; `None` if it had been declared lost.
+    pub sent_at: Option<Time>,
+    /// Bytes of the datagram.
+    pub size: u16,
+    /// What it carried.
+    pub contents: Contents,
+}
+
+/// The oldest packet in flight, as far as loss detection cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oldest {
+    /// Its number.
+    pub number: PacketNumber,
+    /// When it was sent.
+    pub sent_at: Time,
+}
+
+impl SentPackets {
+    /// An empty ring whose first packet will be `first`; allocates nothing.
+    pub fn new(first: PacketNumber) -> Self {
+        SentPackets {
+            slots: VecDeque::new(),
+            first,
+            resolved: 0,
+            in_flight: 0,
+        }
+    }
+
+    /// The number that the next packet must have.
+    pub fn next_number(&self) -> PacketNumber {
+        self.number_of(self.slots.len())
+    }
+
+    /// The oldest number in flight or remembered; `next_number` if there is none.
+    pub fn oldest_tracked(&self) -> PacketNumber {
+        self.first
+    }
+
+    /// Packets in flight.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// The oldest packet in flight.
+    pub fn oldest_in_flight(&self) -> Option<Oldest> {
+        match self.slots.get(self.resolved)? {
+            Slot::Tracked(record) => Some(Oldest {
+                number: self.number_of(self.resolved),
+                sent_at: record.at,
+            }),
+            Slot::Acked { .. } => None,
+        }
+    }
+
+    /// Whether the number was sent and is neither acknowledged nor forgotten.
+    pub fn is_outstanding(&self, number: PacketNumber) -> bool {
+        let Some(index) = self.index_of(number) else {
+            return false;
+        };
+        matches!(self.slots.get(index), Some(Slot::Tracked(_)))
+    }
+
+    /// Remembers a packet that left at `now`, which is not before the one sent last.
+    ///
+    /// # Panics
+    /// If its number is not [`SentPackets::next_number`], or its data longer than a datagram.
+    pub fn push(&mut self, now: Time, packet: &SentPacket) {
+        assert_eq!(
+            packet.number,
+            self.next_number(),
+            "packet numbers are used in order, each once"
+        );
+        self.slots
+            .push_back(Slot::Tracked(Record::new(now, packet)));
+        self.in_flight += 1;
+    }
+
+    /// Settles the packets of `range` that are tracked, and tells each to `found`, highest first.
+    ///
+    /// Costs the number of those packets, not the length of the range.
+    pub fn acknowledge(
+        &mut self,
+        range: RangeInclusive<PacketNumber>,
+        mut found: impl FnMut(PacketNumber, Resolved),
+    ) {
+        let newest = self.next_number().prev();
+        let (start, end) = (self.first.max(*range.start()), newest.min(*range.end()));
+        if self.slots.is_empty() || start > end {
+            return;
+        }
+        let (Some(low), Some(high)) = (self.index_of(start), self.index_of(end)) else {
+            return;
+        };
+        // `below` - 1 is the slot to look at next.
+        let mut below = high + 1;
+        while below > low {
+            let index = below - 1;
+            below = match self.slots[index] {
+                Slot::Acked { skip } => self.step_over(index, skip),
+                Slot::Tracked(record) => {
+                    self.in_flight -= usize::from(!record.lost);
+                    self.slots[index] = Slot::Acked { skip: 1 };
+                    found(self.number_of(index), record.resolved());
+                    index
+                }
+            };
+        }
+        // The next acknowledgement that repeats this range crosses it in one step.
+        let skip = to_skip(high + 1 - below);
+        self.slots[high] = Slot::Acked { skip };
+        self.settle();
+    }
+
+    /// Where to go on below the acknowledged slot `index`: one past the next slot to look at.
+    ///
+    /// Doubles the slot's step on the way, so that repeated odd ranges become cheap too.
+    fn step_over(&mut self, index: usize, skip: u32) -> usize {
+        let below = below(index, skip);
+        let Some(next) = below.checked_sub(1) else {
+            return 0;
+        };
+        let Slot::Acked { skip: further } = self.slots[next] else {
+            return below;
+        };
+        let skip = skip.saturating_add(further);
+        self.slots[index] = Slot::Acked { skip };
+        self::below(index, skip)
+    }
+
+    /// Declares the oldest packet in flight lost; it stays known until [`SentPackets::forget_lost`].
+    pub fn lose_oldest(&mut self, now: Time) -> Option<Resolved> {
+        let Some(Slot::Tracked(record)) = self.slots.get_mut(self.resolved) else {
+            return None;
+        };
+        let resolved = record.resolved();
+        record.lost = true;
+        record.at = now;
+        self.in_flight -= 1;
+        self.settle();
+        Some(resolved)
+    }
+
+    /// Forgets the packets that were declared lost at or before the time that `declared` answers; it is
+    /// asked only if there is a loss to forget.
+    pub fn forget_lost(&mut self, declared: impl FnOnce() -> Time) {
+        let Some(Slot::Tracked(Record { lost: true, .. })) = self.slots.front() else {
+            return;
+        };
+        let declared = declared();
+        while let Some(Slot::Tracked(record)) = self.slots.front() {
+            if !record.lost || record.at > declared {
+                break;
+            }
+            self.drop_first();
+            self.drop_acked();
+        }
+        self.release_memory();
+    }
+
+    /// With nothing in flight: gives the memory back, and forgets losses if many slots hang on them.
+    pub fn quiet(&mut self) {
+        if self.in_flight == 0 && self.slots.len() > REMEMBERED_WHEN_QUIET {
+            self.clear();
+        }
+    }
+
+    /// Forgets everything but the next number, and gives the memory back.
+    pub fn clear(&mut self) {
+        self.first = self.next_number();
+        self.slots = VecDeque::new();
+        self.resolved = 0;
+        self.in_flight = 0;
+    }
+
+    /// Bytes of memory that the ring holds.
+    pub fn memory(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot>()
+    }
+
+    /// Restores the invariant after a slot was resolved.
+    fn settle(&mut self) {
+        while self.resolved < self.slots.len() && !self.is_in_flight(self.resolved) {
+            self.resolved += 1;
+        }
+        self.drop_acked();
+        self.release_memory();
+    }
+
+    fn drop_acked(&mut self) {
+        while let Some(Slot::Acked { .. }) = self.slots.front() {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        debug_assert!(self.resolved > 0, "a packet in flight is not forgotten");
+        self.slots.pop_front();
+        self.resolved -= 1;
+        self.first = self.first.next();
+    }
+
+    fn release_memory(&mut self) {
+        if self.slots.is_empty() && self.slots.capacity() > SLOTS_KEPT {
+            self.slots.shrink_to(SLOTS_KEPT);
+        }
+    }
+
+    fn is_in_flight(&self, index: usize) -> bool {
+        matches!(self.slots[index], Slot::Tracked(record) if !record.lost)
+    }
+
+    fn number_of(&self, index: usize) -> PacketNumber {
+        // A ring never holds more slots than a u64 counts.
+        self.first.plus(u64::try_from(index).unwrap_or(u64::MAX))
+    }
+
+    fn index_of(&self, number: PacketNumber) -> Option<usize> {
+        if number < self.first {
+            return None;
+        }
+        usize::try_from(number.since(self.first)).ok()
+    }
+}
+
+/// One past the slot to look at after stepping down `skip` slots from `index`.
+fn below(index: usize, skip: u32) -> usize {
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    (index + 1).saturating_sub(skip)
+}
+
+/// A step as a slot holds it; a shorter one than asked for is right too, only slower.
+fn to_skip(slots: usize) -> u32 {
+    u32::try_from(slots).unwrap_or(u32::MAX)
+}
+
+impl Record {
+    fn new(now: Time, packet: &SentPacket) -> Self {
+        let contents = &packet.contents;
+        let data_len = u16::try_from(range_len(&contents.data))
+            .expect("the data of a packet fits into a datagram of at most 65,535 bytes");
+        debug_assert!(
+            contents.mtu_probe.is_none() || data_len == 0,
+            "a path-MTU probe carries no data"
+        );
+        Record {
+            at: now,
+            start: contents.data.start,
+            len: contents.mtu_probe.unwrap_or(data_len),
+            size: packet.size,
+            fin: contents.fin,
+            mtu_probe: contents.mtu_probe.is_some(),
+            lost: false,
+        }
+    }
+
+    fn resolved(&self) -> Resolved {
+        Resolved {
+            sent_at: (!self.lost).then_some(self.at),
+            size: self.size,
+            contents: self.contents(),
+        }
+    }
+
+    fn contents(&self) -> Contents {
+        Contents {
+            data: self.data(),
+            fin: self.fin,
+            mtu_probe: self.mtu_probe.then_some(self.len),
+        }
+    }
+
+    fn data(&self) -> Range<Offset> {
+        let len = if self.mtu_probe { 0 } else { self.len };
+        self.start..self.start.plus(u64::from(len))
+    }
+}

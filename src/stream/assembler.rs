@@ -1,10 +1,46 @@
 //! Segments in any order become bytes in order, within fixed memory (RFC 9293 s3.10.7.4).
+//!
+//! ```text
+//!   read_offset        rcv_nxt                       highest        limit
+//!       |   unread        |  gap  |  held  |  gap  |  held |          |
+//! ```
+//!
+//! What was taken is kept until it is read, so it may be acknowledged at once: there is no reneging. The
+//! first copy of a byte wins; a later one with other contents changes nothing. Memory is bounded by the
+//! window whatever the peer does: see [`Assembler::memory`].
 
+use crate::limits::GAPS_MAX;
+use crate::range_set::RangeSet;
+use crate::stream::tiles::Tiles;
 use crate::wire::Offset;
 
 /// The receiving half's bytes.
+///
+/// ```
+/// use aqueduct::stream::Assembler;
+/// use aqueduct::wire::Offset;
+///
+/// let limit = Offset::new(100);
+/// let mut assembler = Assembler::new();
+/// let late = assembler.insert(Offset::new(5), b" world", limit)?;
+/// assert!(late.out_of_order);
+/// let first = assembler.insert(Offset::ZERO, b"hello", limit)?;
+/// assert!(first.filled_gap);
+/// assert_eq!(first.advanced, 11);
+///
+/// let mut buf = [0; 16];
+/// let len = assembler.read(&mut buf);
+/// assert_eq!(&buf[..len], b"hello world");
+/// # Ok::<(), aqueduct::stream::AssemblerError>(())
+/// ```
 #[derive(Debug, Default)]
-pub struct Assembler {}
+pub struct Assembler {
+    tiles: Tiles,
+    read_offset: Offset,
+    rcv_nxt: Offset,
+    /// What was received beyond the first gap: each range stands behind one gap.
+    early: RangeSet,
+}
 
 /// What an accepted segment did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -15,7 +51,7 @@ pub struct Inserted {
     pub advanced: usize,
     /// It closed a gap, wholly or in part, that stood before it came.
     pub filled_gap: bool,
-    /// It left a gap before it.
+    /// It began beyond the first byte that was missing, new or not.
     pub out_of_order: bool,
 }
 
@@ -36,52 +72,195 @@ impl Assembler {
     pub fn new() -> Self {
         Self::default()
     }
+
     /// Takes a segment that ends at or below `limit` (the right edge). First copy of a byte wins.
+    ///
+    /// An empty segment changes nothing, wherever it stands.
     ///
     /// # Errors
     /// See [`AssemblerError`]; the segment is then untouched.
     pub fn insert(
         &mut self,
-        _at: Offset,
-        _data: &[u8],
-        _limit: Offset,
+        at: Offset,
+        data: &[u8],
+        limit: Offset,
     ) -> Result<Inserted, AssemblerError> {
-        todo!()
+        if data.is_empty() {
+            return Ok(Inserted::default());
+        }
+        let end = at.plus_len(data.len());
+        if end > limit || end == Offset::MAX {
+            return Err(AssemblerError::BeyondWindow);
+        }
+        if at > self.rcv_nxt {
+            return self.insert_early(at, data, end);
+        }
+        let known = self.rcv_nxt.len_since(at);
+        if known >= data.len() {
+            return Ok(Inserted::default());
+        }
+        Ok(self.insert_next(&data[known..], end))
     }
+
+    /// Takes bytes that begin at `rcv_nxt`.
+    fn insert_next(&mut self, data: &[u8], end: Offset) -> Inserted {
+        let start = self.rcv_nxt;
+        if self.early.is_empty() {
+            self.tiles.write(start, data);
+            self.rcv_nxt = end;
+            return Inserted {
+                new: data.len(),
+                advanced: data.len(),
+                ..Inserted::default()
+            };
+        }
+        let new = self.write_missing(start, data, end);
+        self.rcv_nxt = end;
+        while let Some(range) = self
+            .early
+            .first()
+            .filter(|range| range.start <= self.rcv_nxt.get())
+        {
+            self.rcv_nxt = self.rcv_nxt.max(Offset::new(range.end));
+            self.early.pop_first();
+        }
+        let advanced = self.rcv_nxt.len_since(start);
+        Inserted {
+            new,
+            advanced,
+            filled_gap: true,
+            out_of_order: false,
+        }
+    }
+
+    /// Takes bytes that begin beyond `rcv_nxt`.
+    fn insert_early(
+        &mut self,
+        at: Offset,
+        data: &[u8],
+        end: Offset,
+    ) -> Result<Inserted, AssemblerError> {
+        let range = at.get()..end.get();
+        if self.early.len() >= GAPS_MAX && !self.early.touches(&range) {
+            return Err(AssemblerError::TooManyGaps);
+        }
+        let below_highest = range.start..range.end.min(self.highest().get());
+        let filled_gap = self.early.missing(below_highest).next().is_some();
+        let new = self.write_missing(at, data, end);
+        self.early.insert(range);
+        Ok(Inserted {
+            new,
+            advanced: 0,
+            filled_gap,
+            out_of_order: true,
+        })
+    }
+
+    /// Writes what of `data` was not received before; how many bytes.
+    fn write_missing(&mut self, at: Offset, data: &[u8], end: Offset) -> usize {
+        let mut new = 0;
+        for hole in self.early.missing(at.get()..end.get()) {
+            let (from, to) = (Offset::new(hole.start), Offset::new(hole.end));
+            self.tiles
+                .write(from, &data[from.len_since(at)..to.len_since(at)]);
+            new += to.len_since(from);
+        }
+        new
+    }
+
     /// Copies in-order bytes out; how many.
-    pub fn read(&mut self, _buf: &mut [u8]) -> usize {
-        todo!()
+    pub fn read(&mut self, buf: &mut [u8]) -> usize {
+        let len = self.peek(buf);
+        self.consume(len);
+        len
     }
+
     /// Copies in-order bytes out and leaves them in place; how many.
-    pub fn peek(&self, _buf: &mut [u8]) -> usize {
-        todo!()
+    pub fn peek(&self, buf: &mut [u8]) -> usize {
+        let len = buf.len().min(self.unread());
+        self.tiles.copy_to(self.read_offset, &mut buf[..len]);
+        len
     }
+
     /// Throws the in-order bytes away; how many.
     pub fn discard(&mut self) -> usize {
-        todo!()
+        let len = self.unread();
+        self.consume(len);
+        len
     }
+
+    /// The next `len` in-order bytes are read: their memory is free.
+    fn consume(&mut self, len: usize) {
+        self.read_offset = self.read_offset.plus_len(len);
+        if self.read_offset == self.highest() {
+            self.tiles.release_all(self.read_offset);
+            self.early.shrink();
+        } else {
+            self.tiles.release_below(self.read_offset);
+        }
+    }
+
     /// The first byte that is missing.
     pub fn rcv_nxt(&self) -> Offset {
-        todo!()
+        self.rcv_nxt
     }
+
     /// The first byte that the application has not read.
     pub fn read_offset(&self) -> Offset {
-        todo!()
+        self.read_offset
     }
+
     /// In-order bytes that wait for the application.
     pub fn unread(&self) -> usize {
-        todo!()
+        self.rcv_nxt.len_since(self.read_offset)
     }
+
     /// Gaps in what was received.
     pub fn gaps(&self) -> usize {
-        todo!()
+        self.early.len()
     }
+
     /// One past the highest byte received, in order or not.
     pub fn highest(&self) -> Offset {
-        todo!()
+        self.early
+            .last()
+            .map_or(self.rcv_nxt, |range| Offset::new(range.end))
     }
+
     /// Bytes of memory held.
+    ///
+    /// With segments that end within a window of `w` bytes beyond what was read, at most `w` and two chunks
+    /// for data, and for order 16 bytes per gap, 16 per chunk and 256: 279 KiB for a window of 256 KiB.
     pub fn memory(&self) -> usize {
-        todo!()
+        self.tiles.memory() + self.early.memory()
+    }
+
+    /// Gives back the memory that no byte needs; for a connection that has been quiet for a while.
+    ///
+    /// Until then up to 64 KiB that held data stay for the next data: a stream that flows does not allocate.
+    pub fn shrink(&mut self) {
+        self.tiles.shrink();
+        self.early.shrink();
+    }
+
+    /// Checks what must hold between any two calls.
+    #[cfg(test)]
+    fn invariants(&self) {
+        self.tiles.invariants(self.read_offset);
+        self.early.invariants();
+        assert!(
+            self.read_offset <= self.rcv_nxt,
+            "read what was not received"
+        );
+        assert!(self.gaps() <= GAPS_MAX, "more gaps than allowed");
+        if let Some(first) = self.early.first() {
+            assert!(
+                first.start > self.rcv_nxt.get(),
+                "no gap before what came early"
+            );
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,77 +4,308 @@
 //!      snd_una            snd_nxt            end
 //!  acked  |  in flight, lost  |   not yet sent  |   room up to the capacity
 //! ```
+//!
+//! A byte leaves when it and all before it are acknowledged. Of the bytes in between, two disjoint sets
+//! say which are acknowledged already and which are lost; all others are in flight.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::ops::Range;
 
-use crate::wire::Offset;
+use crate::range_set::RangeSet;
+use crate::wire::{Offset, range_len};
+
+/// Memory that an empty buffer keeps, so that a small write does not allocate each time.
+const IDLE_BYTES_MAX: usize = 2_048;
 
 /// The sending half's bytes.
-#[derive(Debug)]
+///
+/// ```
+/// use aqueduct::stream::SendBuffer;
+/// use aqueduct::wire::Offset;
+///
+/// let mut buffer = SendBuffer::new(1 << 20);
+/// assert_eq!(buffer.write(b"hello world"), 11);
+/// let range = buffer.take_new(5, Offset::MAX).expect("11 bytes are waiting");
+/// assert_eq!(buffer.slices(range.clone()).concat(), b"hello");
+/// buffer.on_lost(range.clone());
+/// assert_eq!(buffer.take_lost(1_400), Some(range.clone()));
+/// assert_eq!(buffer.on_acked(range), 5);
+/// assert_eq!(buffer.snd_una(), Offset::new(5));
+/// ```
 pub struct SendBuffer {
     capacity: usize,
+    /// The bytes `snd_una..end`.
+    bytes: VecDeque<u8>,
+    snd_una: Offset,
+    snd_nxt: Offset,
+    /// Within `snd_una + 1..snd_nxt`: acknowledged before a byte below was. As many ranges as there are
+    /// packets in flight at most, and so of `lost`.
+    acked: RangeSet,
+    /// Within `snd_una..snd_nxt`, nothing of it in `acked`: to be sent again.
+    lost: RangeSet,
 }
 
 impl SendBuffer {
     /// An empty buffer that takes at most `capacity` bytes; allocates nothing yet.
     pub fn new(capacity: usize) -> Self {
-        SendBuffer { capacity }
+        SendBuffer {
+            capacity,
+            bytes: VecDeque::new(),
+            snd_una: Offset::ZERO,
+            snd_nxt: Offset::ZERO,
+            acked: RangeSet::new(),
+            lost: RangeSet::new(),
+        }
     }
+
     /// Takes as much of `data` as fits; how much that was.
-    pub fn write(&mut self, _data: &[u8]) -> usize {
-        todo!()
+    pub fn write(&mut self, data: &[u8]) -> usize {
+        let taken = data.len().min(self.free());
+        self.reserve(taken);
+        self.bytes.extend(&data[..taken]);
+        taken
     }
+
+    /// Makes room for `more` bytes: at least doubles, but never beyond the capacity.
+    fn reserve(&mut self, more: usize) {
+        let needed = self.bytes.len() + more;
+        if needed > self.bytes.capacity() {
+            let room = needed
+                .max(self.bytes.capacity().saturating_mul(2))
+                .min(self.capacity);
+            self.bytes.reserve_exact(room - self.bytes.len());
+        }
+    }
+
     /// Bytes that `write` would take now.
     pub fn free(&self) -> usize {
-        self.capacity
+        self.capacity - self.bytes.len()
     }
+
     /// The oldest byte that is not acknowledged.
     pub fn snd_una(&self) -> Offset {
-        todo!()
+        self.snd_una
     }
+
     /// The first byte that was never sent.
     pub fn snd_nxt(&self) -> Offset {
-        todo!()
+        self.snd_nxt
     }
+
     /// One past the last byte written.
     pub fn end(&self) -> Offset {
-        todo!()
+        self.snd_una.plus_len(self.bytes.len())
     }
+
     /// Whether bytes are marked lost and wait for their repetition.
     pub fn has_lost(&self) -> bool {
-        todo!()
+        !self.lost.is_empty()
     }
+
     /// The next lost range of at most `max` bytes; it counts as in flight again.
-    pub fn take_lost(&mut self, _max: usize) -> Option<Range<Offset>> {
-        todo!()
+    pub fn take_lost(&mut self, max: usize) -> Option<Range<Offset>> {
+        self.lost
+            .take_first(Offset::ZERO.plus_len(max).get())
+            .map(offsets)
     }
+
     /// The next range never sent, of at most `max` bytes and not beyond `limit`; moves `snd_nxt`.
-    pub fn take_new(&mut self, _max: usize, _limit: Offset) -> Option<Range<Offset>> {
-        todo!()
+    pub fn take_new(&mut self, max: usize, limit: Offset) -> Option<Range<Offset>> {
+        let start = self.snd_nxt;
+        let end = start.plus_len(max).min(limit).min(self.end());
+        if end <= start {
+            return None;
+        }
+        self.snd_nxt = end;
+        Some(start..end)
     }
+
     /// The oldest sent and unacknowledged range of at most `max` bytes, for a probe; changes nothing but
     /// that a lost mark on it is cleared.
-    pub fn take_oldest(&mut self, _max: usize) -> Option<Range<Offset>> {
-        todo!()
+    pub fn take_oldest(&mut self, max: usize) -> Option<Range<Offset>> {
+        let start = self.snd_una;
+        let acked = self
+            .acked
+            .first()
+            .map_or(Offset::MAX, |acked| Offset::new(acked.start));
+        let end = start.plus_len(max).min(acked).min(self.snd_nxt);
+        if end <= start {
+            return None;
+        }
+        self.lost.remove(numbers(&(start..end)));
+        Some(start..end)
     }
+
     /// The bytes of a range that is sent and not wholly acknowledged, in one piece or two.
     ///
     /// # Panics
     /// If the range is not within `snd_una..end`.
-    pub fn slices(&self, _range: Range<Offset>) -> [&[u8]; 2] {
-        todo!()
+    pub fn slices(&self, range: Range<Offset>) -> [&[u8]; 2] {
+        assert!(
+            self.snd_una <= range.start && range.start <= range.end && range.end <= self.end(),
+            "{range:?} is not within {:?}..{:?}",
+            self.snd_una,
+            self.end(),
+        );
+        let from = range.start.len_since(self.snd_una);
+        let to = range.end.len_since(self.snd_una);
+        let (front, back) = self.bytes.as_slices();
+        let seam = front.len();
+        [
+            &front[from.min(seam)..to.min(seam)],
+            &back[from.max(seam) - seam..to.max(seam) - seam],
+        ]
     }
+
     /// The range has arrived at the peer (acknowledged packet, or everything below its `ack_offset`);
     /// parts beyond `snd_nxt` are ignored. How many bytes that were new.
-    pub fn on_acked(&mut self, _range: Range<Offset>) -> usize {
-        todo!()
+    pub fn on_acked(&mut self, range: Range<Offset>) -> usize {
+        let range = self.in_flight_part(range);
+        if range.is_empty() {
+            return 0;
+        }
+        self.lost.remove(numbers(&range));
+        if range.start > self.snd_una {
+            return self.ack_early(&range);
+        }
+        self.ack_oldest(range.end)
     }
+
+    /// Notes a range that arrived before the oldest byte did.
+    fn ack_early(&mut self, range: &Range<Offset>) -> usize {
+        let new = self
+            .acked
+            .missing(numbers(range))
+            .map(|hole| range_len(&offsets(hole)))
+            .sum();
+        self.acked.insert(numbers(range));
+        new
+    }
+
+    /// Everything from the oldest byte up to `to` has arrived: it can go, and what follows if it is known.
+    fn ack_oldest(&mut self, to: Offset) -> usize {
+        let mut counted = 0;
+        let mut una = to;
+        while let Some(acked) = self
+            .acked
+            .first()
+            .map(offsets)
+            .filter(|acked| acked.start <= una)
+        {
+            counted += range_len(&acked);
+            una = una.max(acked.end);
+            self.acked.pop_first();
+        }
+        let freed = una.len_since(self.snd_una);
+        self.bytes.drain(..freed);
+        self.snd_una = una;
+        if self.bytes.is_empty() {
+            self.rest();
+        }
+        freed - counted
+    }
+
     /// The packet with the range is lost: repeat what of it is not acknowledged.
-    pub fn on_lost(&mut self, _range: Range<Offset>) {
-        todo!()
+    pub fn on_lost(&mut self, range: Range<Offset>) {
+        let range = self.in_flight_part(range);
+        for hole in self.acked.missing(numbers(&range)) {
+            self.lost.insert(hole);
+        }
     }
+
     /// Forgets all bytes and gives their memory back: the connection was reset.
     pub fn clear(&mut self) {
-        todo!()
+        self.snd_una = self.end();
+        self.snd_nxt = self.snd_una;
+        self.bytes = VecDeque::new();
+        self.acked = RangeSet::new();
+        self.lost = RangeSet::new();
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.acked.memory() + self.lost.memory()
+    }
+
+    /// Gives back the memory of an empty buffer; for a connection that has been quiet for a while.
+    ///
+    /// Until then an empty buffer keeps at most 2 KiB, so that small writes do not allocate each time.
+    pub fn shrink(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = VecDeque::new();
+        }
+        self.acked.shrink();
+        self.lost.shrink();
+    }
+
+    /// The part of a range that was sent and is not below the oldest unacknowledged byte.
+    fn in_flight_part(&self, range: Range<Offset>) -> Range<Offset> {
+        range.start.max(self.snd_una)..range.end.min(self.snd_nxt)
+    }
+
+    /// Checks what must hold between any two calls.
+    #[cfg(test)]
+    fn invariants(&self) {
+        self.acked.invariants();
+        self.lost.invariants();
+        assert!(self.bytes.len() <= self.capacity, "more bytes than allowed");
+        assert!(
+            self.bytes.capacity() <= self.capacity,
+            "more memory than allowed"
+        );
+        assert!(
+            self.snd_una <= self.snd_nxt && self.snd_nxt <= self.end(),
+            "{self:?}"
+        );
+        let sent = self.snd_una.get()..self.snd_nxt.get();
+        for range in self.acked.iter().chain(self.lost.iter()) {
+            assert!(
+                sent.start <= range.start && range.end <= sent.end,
+                "not in flight: {self:?}"
+            );
+        }
+        assert!(
+            self.acked
+                .first()
+                .is_none_or(|acked| acked.start > sent.start),
+            "{self:?}"
+        );
+        for range in self.lost.iter() {
+            let unacked: Vec<_> = self.acked.missing(range.clone()).collect();
+            assert_eq!(unacked, [range], "both lost and acknowledged: {self:?}");
+        }
+    }
+
+    /// Everything is acknowledged: keeps no more memory than an idle connection may cost.
+    fn rest(&mut self) {
+        if self.bytes.capacity() > IDLE_BYTES_MAX {
+            self.bytes = VecDeque::new();
+        }
+        self.acked.shrink();
+        self.lost.shrink();
     }
 }
+
+impl fmt::Debug for SendBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendBuffer")
+            .field("snd_una", &self.snd_una)
+            .field("snd_nxt", &self.snd_nxt)
+            .field("end", &self.end())
+            .field("acked", &self.acked)
+            .field("lost", &self.lost)
+            .finish_non_exhaustive()
+    }
+}
+
+fn numbers(range: &Range<Offset>) -> Range<u64> {
+    range.start.get()..range.end.get()
+}
+
+fn offsets(range: Range<u64>) -> Range<Offset> {
+    Offset::new(range.start)..Offset::new(range.end)
+}
+
+#[cfg(test)]
+mod tests;

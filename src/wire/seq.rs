@@ -214,3 +214,13 @@ impl Window {
         self.0
     }
 }
+
+/// The low 32 bits of a number, for clocks that wrap.
+pub const fn low_u32(number: u64) -> u32 {
+    number as u32
+}
+
+/// A length in memory as a number of the wire.
+pub const fn len_u64(len: usize) -> u64 {
+    len as u64
+}

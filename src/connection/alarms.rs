@@ -1,0 +1,183 @@
+//! What happens when a deadline comes: one short function for each timer.
+
+use std::time::Duration;
+
+use super::handshake::Handshake;
+use super::idle::Verdict;
+use super::{Connection, Phase};
+use crate::error::{CloseReason, ResetCode};
+use crate::limits::BACKOFF_MAX;
+use crate::recovery::Outcome;
+use crate::time::{Time, Timer};
+
+/// Silence after which buffers are given back: long against any round trip in use.
+const REST: Duration = Duration::from_secs(1);
+
+impl Connection {
+    /// The deadline of [`Connection::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.advance(now);
+        self.fire_recovery(now);
+        if self.acks.deadline().is_some_and(|at| at <= now) {
+            self.acks.owe_now();
+        }
+        while let Some(due) = self.timers.next().filter(|deadline| deadline.at <= now) {
+            self.timers.stop(due.why);
+            self.fire(now, due.why);
+        }
+        self.settle(now);
+    }
+
+    fn fire(&mut self, now: Time, timer: Timer) {
+        match timer {
+            Timer::Syn => self.fire_syn(),
+            Timer::Connect => self.fire_connect(now),
+            Timer::ZeroWindow => self.fire_zero_window(),
+            Timer::KeepAlive => self.fire_keepalive(now),
+            Timer::Idle => self.follow_verdict(now, Timer::Idle, self.idle.on_idle_timer(now)),
+            Timer::User => self.fire_user(now),
+            Timer::Path => {
+                let action = self.path.on_timer(now);
+                self.follow(now, action);
+            }
+            Timer::Liveness => self.wants.liveness = true,
+            Timer::Linger => self.end_linger(),
+            Timer::FinWait2 => self.end_fin_wait_2(),
+            Timer::Rest => self.fire_rest(now),
+            // These only wake the driver, which then polls transmits.
+            Timer::Pacing | Timer::Loss | Timer::Probe | Timer::AckDelay => {}
+        }
+    }
+
+    fn fire_recovery(&mut self, now: Time) {
+        if self
+            .recovery
+            .deadline()
+            .is_none_or(|deadline| deadline.at > now)
+        {
+            return;
+        }
+        let mut outcome = std::mem::take(&mut self.outcome);
+        self.recovery.on_timeout(now, &mut outcome);
+        let probes = outcome.probes;
+        self.outcome = outcome;
+        self.repair();
+        if probes > 0 {
+            self.mtu.on_timeout(self.recovery.snapshot().pto_count);
+        }
+    }
+
+    fn fire_syn(&mut self) {
+        if let Some(syn) = self.syn_sent() {
+            syn.due = true;
+        }
+    }
+
+    fn fire_connect(&mut self, now: Time) {
+        let (attempts, after) = match &self.handshake {
+            Handshake::SynSent(syn) => (syn.attempts, now - syn.started),
+            Handshake::Proving { .. } => {
+                return self.fail(CloseReason::TimedOut {
+                    after: super::handshake::PROVING_MAX,
+                });
+            }
+            Handshake::Done => return,
+        };
+        self.fail(CloseReason::ConnectTimedOut { attempts, after });
+    }
+
+    /// The window has been closed, or too small to use, for long enough to ask.
+    fn fire_zero_window(&mut self) {
+        self.window_probes = self.window_probes.saturating_add(1);
+        if self.send_credit.limit() > self.send.snd_nxt() {
+            self.wants.small_segment = true;
+        } else {
+            self.wants.liveness = true;
+        }
+    }
+
+    fn fire_keepalive(&mut self, now: Time) {
+        let verdict = self.idle.on_keepalive_timer(now, self.is_in_flight());
+        self.follow_verdict(now, Timer::KeepAlive, verdict);
+    }
+
+    fn fire_user(&mut self, now: Time) {
+        let verdict = self.idle.on_user_timer(now, self.is_in_flight());
+        self.follow_verdict(now, Timer::User, verdict);
+    }
+
+    /// Quiet for long enough: an idle connection holds no buffers.
+    fn fire_rest(&mut self, now: Time) {
+        let due = self.idle.heard_at + REST;
+        if now < due {
+            self.timers.set(Timer::Rest, due);
+            return;
+        }
+        self.send.shrink();
+        self.assembler.shrink();
+        self.outcome = Outcome::default();
+    }
+
+    fn follow_verdict(&mut self, now: Time, timer: Timer, verdict: Verdict) {
+        match verdict {
+            Verdict::Again(at) => self.timers.set(timer, at),
+            Verdict::Probe(at) => {
+                self.wants.liveness = true;
+                self.timers.set(timer, at);
+            }
+            Verdict::Stop => {}
+            Verdict::End(reason) => self.end_by_silence(now, reason),
+        }
+    }
+
+    /// The peer was silent for too long. A peer that lives after all learns of it by a RST.
+    fn end_by_silence(&mut self, _now: Time, reason: CloseReason) {
+        if self.phase == Phase::Open {
+            self.wants.reset = Some(ResetCode::TIMED_OUT);
+        }
+        self.fail(reason);
+    }
+
+    // --- setting them -------------------------------------------------------------------------------
+
+    /// Sets the timers that watch for silence, unless they run.
+    pub(super) fn arm_silence(&mut self, now: Time) {
+        if let Some(after) = self.idle.idle_timeout {
+            self.timers.set_if_stopped(Timer::Idle, now + after);
+        }
+        if let Some(keepalive) = self.idle.keepalive {
+            let due = self.idle.heard_at + keepalive.idle;
+            self.timers.set_if_stopped(Timer::KeepAlive, due.max(now));
+        }
+    }
+
+    /// Sets the timer that gives memory back, unless it runs.
+    pub(super) fn arm_rest(&mut self, now: Time) {
+        self.timers.set_if_stopped(Timer::Rest, now + REST);
+    }
+
+    /// Sets the user timer, unless it runs.
+    pub(super) fn arm_user_timer(&mut self, now: Time) {
+        if let Some(after) = self.idle.user_timeout {
+            self.timers.set_if_stopped(Timer::User, now + after);
+        }
+    }
+
+    /// Sets the zero-window timer, unless it runs: probe timeouts that double (RFC 9293 s3.8.6.1).
+    pub(super) fn arm_zero_window(&mut self, now: Time) {
+        let wait = self
+            .recovery
+            .pto()
+            .saturating_mul(1 << self.window_probes.min(16));
+        self.timers
+            .set_if_stopped(Timer::ZeroWindow, now + wait.min(BACKOFF_MAX));
+    }
+
+    /// Sets the path timer anew, or stops it.
+    pub(super) fn arm_path(&mut self, now: Time) {
+        match self.path.deadline(now, self.recovery.pto()) {
+            Some(at) => self.timers.set(Timer::Path, at),
+            None => self.timers.stop(Timer::Path),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The verbs of the application: write, read, shut down. What each answers is docs/SEMANTICS.md.
+
+use std::time::Duration;
+
+use super::{Connection, Phase};
+use crate::config::Keepalive;
+use crate::connection::lifecycle::RecvHalf;
+use crate::error::CloseReason;
+use crate::time::{Time, Timer};
+
+/// An operation cannot write.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The send buffer is full, or the connection still opens; nothing was taken.
+    #[error("the send buffer is full")]
+    Blocked,
+    /// This side shut its writing down, or the connection has ended and the reason was reported.
+    #[error("the stream is closed for writing")]
+    Closed,
+    /// The connection failed; reported once.
+    #[error(transparent)]
+    Failed(CloseReason),
+}
+
+/// An operation cannot read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Nothing has arrived.
+    #[error("nothing to read yet")]
+    Blocked,
+    /// The connection failed; reported once, after everything received was read.
+    #[error(transparent)]
+    Failed(CloseReason),
+}
+
+impl Connection {
+    /// Takes bytes to send; how many. 0 only for an empty slice.
+    ///
+    /// # Errors
+    /// [`WriteError`]: full, closed, or failed.
+    pub fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+        if self.failed || self.send_half.is_shut() {
+            return Err(self.write_refusal());
+        }
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let taken = if self.phase == Phase::Open {
+            self.send.write(data)
+        } else {
+            0
+        };
+        self.writer_waits |= taken < data.len();
+        if taken == 0 {
+            Err(WriteError::Blocked)
+        } else {
+            Ok(taken)
+        }
+    }
+
+    /// The failure, if it is still to be reported; otherwise only that writing is over.
+    fn write_refusal(&mut self) -> WriteError {
+        match self.failure.take() {
+            Some(reason) if reason != CloseReason::ReadSideGone => WriteError::Failed(reason),
+            _ => WriteError::Closed,
+        }
+    }
+
+    /// Copies received bytes; `Ok(0)` for an empty slice, and at the end of the stream.
+    ///
+    /// # Errors
+    /// [`ReadError`]: nothing yet, or failed.
+    pub fn read(&mut self, buf: &mut [u8]) -> Result<usize, ReadError> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let read = self.assembler.read(buf);
+        if read == 0 {
+            return self.read_nothing();
+        }
+        self.discard_after_shutdown();
+        Ok(read)
+    }
+
+    /// As [`Connection::read`], but leaves the bytes in place.
+    ///
+    /// # Errors
+    /// As [`Connection::read`].
+    pub fn peek(&mut self, buf: &mut [u8]) -> Result<usize, ReadError> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let read = self.assembler.peek(buf);
+        if read == 0 {
+            self.read_nothing()
+        } else {
+            Ok(read)
+        }
+    }
+
+    /// What a read says when there is no byte: the end comes before a failure, as in the kernel.
+    fn read_nothing(&mut self) -> Result<usize, ReadError> {
+        if self.recv_half.is_complete() {
+            self.recv_half.on_end_read();
+            return Ok(0);
+        }
+        if self.failed {
+            return self
+                .failure
+                .take()
+                .map_or(Ok(0), |reason| Err(ReadError::Failed(reason)));
+        }
+        if self.read_shut_at.is_some() {
+            Ok(0)
+        } else {
+            Err(ReadError::Blocked)
+        }
+    }
+
+    /// FIN after everything written. Doing it again does nothing.
+    pub fn shutdown_write(&mut self) {
+        if !self.failed && self.send_half.shut() {
+            self.pending.writable = true;
+        }
+    }
+
+    /// Reads answer `Ok(0)` once the queue is empty; later data is acknowledged and thrown away.
+    pub fn shutdown_read(&mut self) {
+        if self.read_shut_at.is_none() {
+            self.read_shut_at = Some(self.assembler.rcv_nxt());
+            self.pending.readable = true;
+        }
+    }
+
+    /// Throws away what arrived behind a shutdown of reading, once all before it is read.
+    pub(super) fn discard_after_shutdown(&mut self) {
+        if self
+            .read_shut_at
+            .is_some_and(|at| self.assembler.read_offset() >= at)
+        {
+            self.assembler.discard();
+        }
+    }
+
+    /// The error that is pending, as `SO_ERROR`: taking it reports it.
+    pub fn take_error(&mut self) -> Option<CloseReason> {
+        self.failure.take()
+    }
+
+    /// Sets keep-alive, or turns it off.
+    pub fn set_keepalive(&mut self, now: Time, keepalive: Option<Keepalive>) {
+        self.idle.keepalive = keepalive;
+        self.timers.stop(Timer::KeepAlive);
+        self.arm_silence(now);
+    }
+
+    /// Sets the user timeout, or turns it off.
+    pub fn set_user_timeout(&mut self, now: Time, timeout: Option<Duration>) {
+        self.idle.user_timeout = timeout;
+        self.timers.stop(Timer::User);
+        if self.is_in_flight() {
+            self.arm_user_timer(now);
+        }
+    }
+
+    /// Whether `read` would not block.
+    pub fn is_readable(&self) -> bool {
+        self.assembler.unread() > 0
+            || self.recv_half.is_complete()
+            || self.recv_half == RecvHalf::Reset
+            || self.failed
+            || self.read_shut_at.is_some()
+    }
+
+    /// Whether a writer should try: room for a third of the buffer, as in the kernel, or an end.
+    pub fn is_writable(&self) -> bool {
+        let room = self.phase == Phase::Open && self.send.free() >= self.config.send_buffer() / 3;
+        room || self.failed || self.send_half.is_shut()
+    }
+}

@@ -1,0 +1,526 @@
+//! A packet goes out: candidates in order of priority, each a short function.
+//!
+//! ```text
+//! alone in their batch:  RST, SYN, SYNACK, PATH, MTU probe
+//! side by side:          probe (timeout), lost data, new data, FIN, liveness PROBE, bare ACK
+//! ```
+//! The first candidate that has something to say and may leave is built into the batch; an owed
+//! acknowledgement rides along; recovery hears of each packet once.
+
+use super::handshake::Handshake;
+use super::lifecycle::{FinOrder, SendHalf};
+use super::mtu::WORTHWHILE;
+use super::path::Route;
+use super::{Connection, Phase};
+use crate::limits::{DATAGRAM_MIN, SYN_BYTES};
+use crate::recovery::{Admission, Contents, SendClass, SentPacket};
+use crate::time::{Time, Timer};
+use crate::wire::{
+    AckFields, Batch, Flags, Kind, Offset, Options, PacketBuilder, PathMessage, Transmit, Window,
+    len_u64, range_len,
+};
+use std::ops::Range;
+
+/// Packets at the start of a connection that ask to be acknowledged at once: slow start's first two rounds.
+const EAGER_PACKETS: u64 = 30;
+/// Packets in a flight that make its last one ask for an acknowledgement at once.
+const FLIGHT_WITH_IMM: u32 = 4;
+
+/// A candidate that has a batch to itself.
+type Poll = fn(&mut Connection, Time, &mut Batch) -> Option<Transmit>;
+
+/// What the next packet of the stream is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Plan {
+    /// What an expired probe timeout sends: exempt from cwnd and pacing.
+    TimeoutProbe,
+    /// Lost bytes, again.
+    Lost,
+    /// Bytes never sent.
+    New,
+    /// The FIN without data.
+    Fin,
+    /// A PROBE.
+    Liveness,
+    /// An acknowledgement alone.
+    Ack,
+}
+
+impl Connection {
+    /// Fills an empty batch with datagrams for one destination; `None` when nothing may leave now.
+    pub fn poll_transmit(&mut self, now: Time, batch: &mut Batch) -> Option<Transmit> {
+        debug_assert!(
+            batch.is_empty(),
+            "the driver sends or clears a batch before the next"
+        );
+        self.advance(now);
+        let alone: [Poll; 5] = [
+            Self::poll_reset,
+            Self::poll_syn,
+            Self::poll_syn_ack,
+            Self::poll_path,
+            Self::poll_mtu_probe,
+        ];
+        let first = alone.into_iter().find_map(|poll| poll(self, now, batch));
+        let transmit = first.or_else(|| self.poll_stream(now, batch));
+        self.settle(now);
+        transmit
+    }
+
+    fn transmit(&self, route: Route) -> Transmit {
+        Transmit {
+            to: route.remote,
+            from_ip: route.local_ip,
+            ecn: None,
+        }
+    }
+
+    fn builder<'b>(&mut self, room: &'b mut [u8], kind: Kind) -> PacketBuilder<'b> {
+        let number = self.recovery.next_number();
+        let dcid = self.peer.map(|peer| peer.cid);
+        let mut packet = PacketBuilder::new(room, kind, dcid, number);
+        // One bit that receivers must ignore, at random, from the number: it needs no secrecy.
+        packet.reserved_bit(number.get().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 63 == 1);
+        packet
+    }
+
+    // --- packets that are alone in their batch ----------------------------------------------------
+
+    fn poll_reset(&mut self, _now: Time, batch: &mut Batch) -> Option<Transmit> {
+        let code = self.wants.reset.take()?;
+        let highest = self.send.snd_nxt();
+        let mut packet = self.builder(batch.room(DATAGRAM_MIN)?, Kind::Rst);
+        packet.aux(code.get());
+        packet.offset(highest.get());
+        let len = packet.finish();
+        batch.push(len);
+        Some(self.transmit(self.path.current()))
+    }
+
+    fn poll_syn(&mut self, now: Time, batch: &mut Batch) -> Option<Transmit> {
+        let jitter = self.random.next().to_be_bytes();
+        let syn = self.syn_sent().filter(|syn| syn.due)?;
+        let (service, incarnation) = (syn.service, syn.incarnation);
+        let (clock, next) = syn.on_sent(now, jitter[0]);
+        self.timers.set(Timer::Syn, next);
+        // One SYN in sixteen carries an option that nobody knows, so that peers keep skipping those.
+        let options = Options {
+            grease: jitter[1] < 16,
+            ..self.opening_options(incarnation)
+        };
+        let opening = self.opening(clock, service);
+        let room = batch.room(SYN_BYTES)?;
+        let mut packet = PacketBuilder::new(room, Kind::Syn, None, self.local_first);
+        packet.opening(&opening);
+        packet.options(&options);
+        packet.pad_to(SYN_BYTES);
+        let len = packet.finish();
+        batch.push(len);
+        Some(self.transmit(self.path.current()))
+    }
+
+    /// The answer to the peer's SYN in a simultaneous open.
+    fn poll_syn_ack(&mut self, _now: Time, batch: &mut Batch) -> Option<Transmit> {
+        if self.phase == Phase::Over {
+            return None;
+        }
+        let rendezvous = self.rendezvous.as_deref_mut()?;
+        let clock = rendezvous.answer_due.take()?;
+        let (token, incarnation) = (rendezvous.token, rendezvous.incarnation);
+        let peer_cid = rendezvous.terms.map(|terms| terms.cid)?;
+        let (opening, options) = (
+            self.opening(clock, token),
+            self.opening_options(incarnation),
+        );
+        let room = batch.room(SYN_BYTES)?;
+        let mut packet = PacketBuilder::new(room, Kind::SynAck, Some(peer_cid), self.local_first);
+        packet.opening(&opening);
+        packet.options(&options);
+        let len = packet.finish();
+        batch.push(len);
+        Some(self.transmit(self.path.current()))
+    }
+
+    fn poll_path(&mut self, now: Time, batch: &mut Batch) -> Option<Transmit> {
+        if self.phase != Phase::Open || !self.path.has_message() {
+            return None;
+        }
+        let room = batch.room(DATAGRAM_MIN)?;
+        let (route, message) = self.path.take_message()?;
+        let mut packet = self.builder(room, Kind::Path);
+        let (aux, nonce) = match message {
+            PathMessage::Challenge(nonce) => (0, nonce),
+            PathMessage::Response(nonce) => (1, nonce),
+        };
+        packet.aux(aux);
+        packet.offset(nonce);
+        let len = packet.finish();
+        batch.push(len);
+        self.on_numbered_sent(now, len, true, Contents::default());
+        self.arm_path(now);
+        Some(self.transmit(route))
+    }
+
+    /// A larger datagram is tried when enough data waits to profit from it, and never while repairing.
+    fn poll_mtu_probe(&mut self, now: Time, batch: &mut Batch) -> Option<Transmit> {
+        let size = self.mtu.next_probe()?;
+        let waiting = self.send.end().since(self.send.snd_nxt());
+        let opened = self.phase == Phase::Open && matches!(self.handshake, Handshake::Done);
+        if !opened || waiting < WORTHWHILE * self.mss() || self.send.has_lost() {
+            return None;
+        }
+        let room = batch.room(usize::from(size))?;
+        let mut packet = self.builder(room, Kind::Probe);
+        packet.aux(1);
+        packet.flags(Flags {
+            imm: true,
+            ..Flags::default()
+        });
+        packet.pad_to(usize::from(size));
+        let len = packet.finish();
+        batch.push(len);
+        self.mtu.on_probe_sent(size);
+        let contents = Contents {
+            mtu_probe: Some(size),
+            ..Contents::default()
+        };
+        self.on_numbered_sent(now, len, true, contents);
+        Some(self.transmit(self.path.current()))
+    }
+
+    // --- packets side by side -----------------------------------------------------------------------
+
+    fn poll_stream(&mut self, now: Time, batch: &mut Batch) -> Option<Transmit> {
+        if self.phase != Phase::Open {
+            return None;
+        }
+        self.timers.stop(Timer::Pacing);
+        if self.wants_window_update() {
+            self.acks.owe_now();
+        }
+        self.owe_read_report(now);
+        while let Some(plan) = self.next_plan(now, batch) {
+            if !self.build(now, plan, batch) {
+                break;
+            }
+        }
+        (!batch.is_empty()).then(|| self.transmit(self.path.current()))
+    }
+
+    fn wants_window_update(&self) -> bool {
+        let (rcv_nxt, read) = (self.assembler.rcv_nxt(), self.assembler.read_offset());
+        self.recv_half.final_size().is_none()
+            && self.recv_credit.wants_update(rcv_nxt, read, self.mss())
+    }
+
+    /// The application has read all that the peer was told to be unread: the peer may wait to hear it.
+    fn owe_read_report(&mut self, now: Time) {
+        if self.reported_unread > 0 && self.assembler.unread() == 0 {
+            self.reported_unread = 0;
+            self.acks.owe_by(now + self.config.max_ack_delay());
+        }
+    }
+
+    /// The first candidate that has something to send and may send it now.
+    fn next_plan(&mut self, now: Time, batch: &Batch) -> Option<Plan> {
+        if !self.path.may_send(self.mss()) {
+            return None;
+        }
+        if self.wants.probes > 0 {
+            return Some(Plan::TimeoutProbe);
+        }
+        let data = self
+            .lost_plan()
+            .or_else(|| self.new_plan(now))
+            .or_else(|| self.fin_plan());
+        if data.is_some() && self.is_admitted(now) {
+            return data;
+        }
+        if self.wants.liveness {
+            // A packet of this very batch asks the same question.
+            self.wants.liveness = batch.is_empty();
+        }
+        if self.wants.liveness {
+            return Some(Plan::Liveness);
+        }
+        (batch.is_empty() && self.acks.is_due(now)).then_some(Plan::Ack)
+    }
+
+    fn lost_plan(&self) -> Option<Plan> {
+        self.send.has_lost().then_some(Plan::Lost)
+    }
+
+    /// New data, within the peer's window and its silly-window rule (RFC 9293 s3.8.6.2.1).
+    fn new_plan(&mut self, now: Time) -> Option<Plan> {
+        let (snd_nxt, end) = (self.send.snd_nxt(), self.send.end());
+        let unsent = end.since(snd_nxt);
+        if unsent == 0 {
+            return None;
+        }
+        let room = self.send_credit.limit().since(snd_nxt);
+        let small = self.wants.small_segment && room > 0;
+        if small
+            || self
+                .send_credit
+                .is_worth_sending(snd_nxt, unsent, self.mss())
+        {
+            return Some(Plan::New);
+        }
+        if !self.is_in_flight() {
+            self.arm_zero_window(now);
+        }
+        None
+    }
+
+    /// The FIN needs no window; it follows the last byte.
+    fn fin_plan(&self) -> Option<Plan> {
+        let sent_all = self.send.snd_nxt() == self.send.end();
+        (self.send_half == SendHalf::FinQueued && sent_all).then_some(Plan::Fin)
+    }
+
+    /// Whether cwnd and pacer let a full packet go; otherwise the pacer's timer is set.
+    fn is_admitted(&mut self, now: Time) -> bool {
+        match self
+            .recovery
+            .admission(now, self.mtu.size(), SendClass::Data)
+        {
+            Admission::Send => true,
+            Admission::At(at) => {
+                self.timers.set(Timer::Pacing, at);
+                false
+            }
+            Admission::AwaitAck => false,
+        }
+    }
+
+    fn build(&mut self, now: Time, plan: Plan, batch: &mut Batch) -> bool {
+        match plan {
+            Plan::TimeoutProbe => self.build_timeout_probe(now, batch),
+            Plan::Lost | Plan::New | Plan::Fin => {
+                self.build_data(now, plan, usize::from(self.mtu.size()), batch)
+            }
+            Plan::Liveness => self.build_liveness(now, batch),
+            Plan::Ack => self.build_ack(now, batch),
+        }
+    }
+
+    /// New data if the window has room, else the oldest in flight, else the FIN, else a PROBE
+    /// (RFC 9002 s6.2.4).
+    fn build_timeout_probe(&mut self, now: Time, batch: &mut Batch) -> bool {
+        let size = usize::from(self.mtu.probe_size(self.recovery.snapshot().pto_count));
+        let unsent = self.send.end() > self.send.snd_nxt();
+        let built = if unsent && self.send_credit.limit() > self.send.snd_nxt() {
+            self.build_data(now, Plan::New, size, batch)
+        } else if self.send.snd_una() < self.send.snd_nxt() {
+            self.build_data(now, Plan::TimeoutProbe, size, batch)
+        } else if matches!(self.send_half, SendHalf::FinQueued | SendHalf::FinSent) {
+            self.build_data(now, Plan::Fin, size, batch)
+        } else {
+            self.build_liveness(now, batch)
+        };
+        if built {
+            self.wants.probes -= 1;
+        }
+        built
+    }
+
+    /// One DATA packet of at most `size` bytes; false if the batch is full.
+    fn build_data(&mut self, now: Time, plan: Plan, size: usize, batch: &mut Batch) -> bool {
+        let Some(room) = batch.room(size) else {
+            return false;
+        };
+        let number = self.recovery.next_number();
+        let tracked = number.since(self.recovery.oldest_tracked());
+        let mut packet = self.builder(room, Kind::Data);
+        packet.aux(u16::try_from(tracked).unwrap_or(u16::MAX));
+        let with_ack = self.put_ack(now, &mut packet, plan == Plan::TimeoutProbe);
+        self.put_cookie(&mut packet);
+        let Some(range) = self.take_range(plan, packet.room()) else {
+            return false;
+        };
+        let [head, tail] = self.send.slices(range.clone());
+        packet.payload(head);
+        packet.payload(tail);
+        packet.offset(range.start.get());
+        let fin = self.fin_rides_on(&range);
+        let is_repeated = plan != Plan::New && range.start < range.end;
+        let imm = self.wants_imm(plan, fin);
+        let flags = Flags {
+            fin,
+            imm,
+            push: range.end == self.send.end(),
+            retransmitted: is_repeated,
+        };
+        packet.flags(flags);
+        let len = packet.finish();
+        batch.push(len);
+        self.on_data_sent(now, len, range, flags);
+        if with_ack {
+            self.acks.on_reported();
+        }
+        true
+    }
+
+    /// The bytes that the packet carries; empty for a FIN alone.
+    fn take_range(&mut self, plan: Plan, max: usize) -> Option<Range<Offset>> {
+        match plan {
+            Plan::Lost => self.send.take_lost(max),
+            Plan::New => self.send.take_new(max, self.send_credit.limit()),
+            Plan::TimeoutProbe => self.send.take_oldest(max),
+            Plan::Fin => Some(self.send.end()..self.send.end()),
+            Plan::Liveness | Plan::Ack => None,
+        }
+    }
+
+    /// Whether a FIN is due and these are the last bytes.
+    fn fin_rides_on(&self, range: &Range<Offset>) -> bool {
+        let due = matches!(self.send_half, SendHalf::FinQueued | SendHalf::FinSent);
+        due && range.end == self.send.end()
+    }
+
+    fn on_data_sent(&mut self, now: Time, len: usize, data: Range<Offset>, flags: Flags) {
+        if flags.fin {
+            self.fin_ever_sent = true;
+            self.send_half.on_fin_sent();
+            if self.fin_order == FinOrder::None {
+                self.fin_order = FinOrder::OursFirst;
+            }
+        }
+        if flags.retransmitted {
+            self.counters.packets_retransmitted += 1;
+            self.counters.bytes_retransmitted += len_u64(range_len(&data));
+        }
+        self.wants.small_segment = false;
+        self.arm_rest(now);
+        let contents = Contents {
+            data,
+            fin: flags.fin,
+            mtu_probe: None,
+        };
+        self.on_numbered_sent(now, len, flags.imm, contents);
+    }
+
+    /// A PROBE: answered at once, carries nothing.
+    fn build_liveness(&mut self, now: Time, batch: &mut Batch) -> bool {
+        let Some(room) = batch.room(usize::from(self.mtu.size())) else {
+            return false;
+        };
+        let mut packet = self.builder(room, Kind::Probe);
+        packet.flags(Flags {
+            imm: true,
+            ..Flags::default()
+        });
+        let with_ack = self.put_ack(now, &mut packet, true);
+        self.put_cookie(&mut packet);
+        let len = packet.finish();
+        batch.push(len);
+        self.wants.liveness = false;
+        self.on_numbered_sent(now, len, true, Contents::default());
+        if with_ack {
+            self.acks.on_reported();
+        }
+        true
+    }
+
+    fn build_ack(&mut self, now: Time, batch: &mut Batch) -> bool {
+        let Some(room) = batch.room(usize::from(self.mtu.size())) else {
+            return false;
+        };
+        let number = self.acks.take_ack_number();
+        let mut packet = self.builder(room, Kind::Ack);
+        packet.offset(number);
+        self.put_ack(now, &mut packet, true);
+        let len = packet.finish();
+        batch.push(len);
+        self.path.on_sent(len_u64(len));
+        self.acks.on_reported();
+        true
+    }
+
+    /// Writes the ACK block if one is owed or `always`; whether it did.
+    fn put_ack(&mut self, now: Time, packet: &mut PacketBuilder<'_>, always: bool) -> bool {
+        if !always && !self.acks.is_owed() && !self.is_proving() {
+            return false;
+        }
+        let ack_offset = self.ack_offset();
+        let edge = self
+            .recv_credit
+            .advertise(self.assembler.read_offset(), self.mss());
+        let unread = u32::try_from(self.assembler.unread()).unwrap_or(u32::MAX);
+        let fields = AckFields {
+            delay: self.acks.age_of_largest(now),
+            dropped: self.acks.has_dropped(),
+            ack_offset,
+            window: Window::saturating(edge.since(ack_offset)),
+            unread,
+            ecn: None,
+        };
+        self.reported_unread = unread;
+        // Data keeps at least half of the datagram.
+        packet.ack(&fields, self.acks.ranges(), DATAGRAM_MIN / 2);
+        true
+    }
+
+    fn is_proving(&self) -> bool {
+        matches!(self.handshake, Handshake::Proving { .. })
+    }
+
+    /// Until the peer is heard every packet carries its cookie.
+    fn put_cookie(&self, packet: &mut PacketBuilder<'_>) {
+        if let Handshake::Proving { cookie } = &self.handshake {
+            if !cookie.is_empty() {
+                packet.options(&Options {
+                    cookie: Some(cookie),
+                    ..Options::default()
+                });
+            }
+        }
+    }
+
+    /// Whether the packet asks for an acknowledgement at once: FIN and probes; the start of slow start;
+    /// the end of what may be sent now, when that was a flight worth a round trip of news. Never a lone
+    /// request, so that the answer carries the acknowledgement.
+    fn wants_imm(&mut self, plan: Plan, fin: bool) -> bool {
+        self.since_imm += 1;
+        let more = self.send.snd_nxt() < self.send.end();
+        let flight = self.since_imm >= FLIGHT_WITH_IMM;
+        let sent = self.recovery.next_number().since(self.local_first);
+        let starting = sent < EAGER_PACKETS && (more || self.since_imm > 1);
+        let last = !more || self.is_last_admitted();
+        let imm = fin || plan == Plan::TimeoutProbe || starting || (last && flight);
+        if imm {
+            self.since_imm = 0;
+        }
+        imm
+    }
+
+    /// Whether cwnd or window will hold back the packet after this one.
+    fn is_last_admitted(&self) -> bool {
+        let window = self.send_credit.limit().since(self.send.snd_nxt());
+        let cwnd = self.recovery.cwnd_room();
+        let mss = self.mss();
+        window < mss || cwnd < 2 * mss
+    }
+
+    /// Every numbered packet that left is told to recovery, to the timers and to the path.
+    fn on_numbered_sent(&mut self, now: Time, len: usize, imm: bool, contents: Contents) {
+        if !self.is_in_flight() {
+            self.idle.progress_at = now;
+        }
+        let number = self.recovery.next_number();
+        let size = u16::try_from(len).unwrap_or(u16::MAX);
+        let app_limited = self.send.snd_nxt() == self.send.end() && !self.send.has_lost();
+        self.recovery.on_sent(
+            now,
+            SentPacket {
+                number,
+                size,
+                imm,
+                contents,
+            },
+            app_limited,
+        );
+        self.path.on_sent(len_u64(len));
+        self.arm_user_timer(now);
+    }
+}

@@ -1,0 +1,264 @@
+//! Where the peer is, and what happens when it seems to have moved (docs/WIRE.md, "Address changes").
+//!
+//! A packet from elsewhere proves only that somebody had seen it. A new port on the same address (a NAT
+//! that rebound) is followed at once, within three times the bytes that came from there; a new address
+//! only once it has answered a challenge **and** the old path has failed to answer a probe.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::time::Time;
+use crate::wire::{Meta, PathMessage};
+
+/// Challenges sent before a candidate is given up.
+const CHALLENGES_MAX: u8 = 3;
+/// Bytes that may go to an address that has not answered, for each byte that came from it.
+const AMPLIFICATION_MAX: u64 = 3;
+/// Responses that wait to be sent; a flood of challenges cannot queue more.
+const RESPONSES_MAX: usize = 2;
+
+/// A remote address and the local one to reach it from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Route {
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// The local address, on a socket bound to all.
+    pub local_ip: Option<IpAddr>,
+}
+
+/// The path in use, and the one that may follow it.
+#[derive(Debug)]
+pub(super) struct Path {
+    current: Route,
+    change: Option<Box<Change>>,
+    responses: Vec<(Route, u64)>,
+}
+
+/// A change of path under examination.
+#[derive(Debug)]
+struct Change {
+    candidate: Route,
+    old: Route,
+    kind: ChangeKind,
+    nonce: u64,
+    challenges: u8,
+    challenge_due: bool,
+    received: u64,
+    sent: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum ChangeKind {
+    /// Same address, new port: already in use.
+    Rebound,
+    /// Another address: has not answered yet.
+    Moving,
+    /// Another address that has answered; the old path was probed and has until then to answer.
+    Answered { until: Time },
+}
+
+/// What the connection must do about its path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum PathAction {
+    /// Nothing.
+    Keep,
+    /// Send a probe on the old path: the candidate has answered.
+    ProbeOld,
+    /// The path has changed: round trip, window and MTU start anew.
+    Moved,
+}
+
+impl Path {
+    /// The path of the handshake.
+    pub(super) fn new(remote: SocketAddr, local_ip: Option<IpAddr>) -> Self {
+        Path {
+            current: Route { remote, local_ip },
+            change: None,
+            responses: Vec::new(),
+        }
+    }
+
+    /// Where packets go.
+    pub(super) fn current(&self) -> Route {
+        self.current
+    }
+
+    /// A valid packet of `len` bytes came. `is_newest`: it has the highest number so far.
+    pub(super) fn on_packet(
+        &mut self,
+        meta: &Meta,
+        len: u64,
+        is_newest: bool,
+        nonce: impl FnOnce() -> u64,
+    ) {
+        let from = Route {
+            remote: meta.from,
+            local_ip: meta.to_ip,
+        };
+        if let Some(change) = &mut self.change {
+            if from.remote == change.candidate.remote {
+                change.received = change.received.saturating_add(len);
+                return;
+            }
+            if from.remote == change.old.remote && change.kind != ChangeKind::Rebound {
+                self.change = None;
+                return;
+            }
+        }
+        if is_newest && from.remote != self.current.remote {
+            self.begin_change(from, len, nonce());
+        }
+    }
+
+    fn begin_change(&mut self, candidate: Route, received: u64, nonce: u64) {
+        let rebound = candidate.remote.ip() == self.current.remote.ip();
+        self.change = Some(Box::new(Change {
+            candidate,
+            old: self.current,
+            kind: if rebound {
+                ChangeKind::Rebound
+            } else {
+                ChangeKind::Moving
+            },
+            nonce,
+            challenges: 0,
+            challenge_due: true,
+            received,
+            sent: 0,
+        }));
+        if rebound {
+            self.current = candidate;
+        }
+    }
+
+    /// A PATH packet came from `meta.from`; `pto` is how long the old path has to answer a probe.
+    pub(super) fn on_message(
+        &mut self,
+        now: Time,
+        meta: &Meta,
+        message: PathMessage,
+        pto: Duration,
+    ) -> PathAction {
+        match message {
+            PathMessage::Challenge(nonce) => {
+                let back = Route {
+                    remote: meta.from,
+                    local_ip: meta.to_ip,
+                };
+                if self.responses.len() < RESPONSES_MAX {
+                    self.responses.push((back, nonce));
+                }
+                PathAction::Keep
+            }
+            PathMessage::Response(nonce) => self.on_response(now, meta.from, nonce, pto),
+        }
+    }
+
+    fn on_response(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        nonce: u64,
+        pto: Duration,
+    ) -> PathAction {
+        let Some(change) = &mut self.change else {
+            return PathAction::Keep;
+        };
+        let proves =
+            nonce == change.nonce && from == change.candidate.remote && change.challenges > 0;
+        match change.kind {
+            ChangeKind::Rebound if proves => {
+                self.change = None;
+                PathAction::Keep
+            }
+            ChangeKind::Moving if proves => {
+                change.kind = ChangeKind::Answered { until: now + pto };
+                change.challenge_due = false;
+                PathAction::ProbeOld
+            }
+            _ => PathAction::Keep,
+        }
+    }
+
+    /// The path timer fired.
+    pub(super) fn on_timer(&mut self, now: Time) -> PathAction {
+        let Some(change) = &mut self.change else {
+            return PathAction::Keep;
+        };
+        if let ChangeKind::Answered { until } = change.kind {
+            if now < until {
+                return PathAction::Keep;
+            }
+            self.current = change.candidate;
+            self.change = None;
+            return PathAction::Moved;
+        }
+        if change.challenges < CHALLENGES_MAX {
+            change.challenge_due = true;
+            return PathAction::Keep;
+        }
+        self.current = change.old;
+        self.change = None;
+        PathAction::Keep
+    }
+
+    /// When the path timer must fire; `pto` apart from the last challenge.
+    pub(super) fn deadline(&self, now: Time, pto: Duration) -> Option<Time> {
+        let change = self.change.as_ref()?;
+        match change.kind {
+            ChangeKind::Answered { until } => Some(until),
+            ChangeKind::Rebound | ChangeKind::Moving => Some(now + pto),
+        }
+    }
+
+    /// Whether a change is being examined.
+    pub(super) fn is_changing(&self) -> bool {
+        self.change.is_some()
+    }
+
+    /// Whether a PATH packet waits.
+    pub(super) fn has_message(&self) -> bool {
+        !self.responses.is_empty()
+            || self
+                .change
+                .as_ref()
+                .is_some_and(|change| change.challenge_due)
+    }
+
+    /// The next PATH packet to send, and where to.
+    pub(super) fn take_message(&mut self) -> Option<(Route, PathMessage)> {
+        if let Some((route, nonce)) = self.responses.pop() {
+            return Some((route, PathMessage::Response(nonce)));
+        }
+        let change = self.change.as_mut().filter(|change| change.challenge_due)?;
+        change.challenge_due = false;
+        change.challenges += 1;
+        Some((change.candidate, PathMessage::Challenge(change.nonce)))
+    }
+
+    /// Whether `len` more bytes may go to the current address: until it has answered, three times what
+    /// came from it.
+    pub(super) fn may_send(&self, len: u64) -> bool {
+        self.unproven().is_none_or(|change| {
+            change.sent.saturating_add(len) <= change.received.saturating_mul(AMPLIFICATION_MAX)
+        })
+    }
+
+    /// `len` bytes left for the current address.
+    pub(super) fn on_sent(&mut self, len: u64) {
+        if let Some(change) = &mut self.change {
+            if change.kind == ChangeKind::Rebound {
+                change.sent = change.sent.saturating_add(len);
+            }
+        }
+    }
+
+    fn unproven(&self) -> Option<&Change> {
+        self.change
+            .as_deref()
+            .filter(|change| change.kind == ChangeKind::Rebound)
+    }
+}
+
+#[cfg(test)]
+mod tests;
