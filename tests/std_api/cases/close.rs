@@ -170,7 +170,12 @@ fn row_23_the_passive_side_may_close_first_and_its_port_is_free_again() {
         drop(server);
         assert_eq!(client.read(&mut [0; 1]).expect("the end"), 0);
         drop((client, listener));
-        TcpListener::bind(addr).expect("TIME_WAIT holds no port");
+        if KERNEL {
+            TcpListener::bind(addr).expect("std's listeners set SO_REUSEADDR");
+        } else {
+            // Some round trips, in which the peer may still ask for the last acknowledgement.
+            eventually("the port is free", || TcpListener::bind(addr).is_ok());
+        }
     });
 }
 
