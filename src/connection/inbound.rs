@@ -203,9 +203,8 @@ impl Connection {
         for contents in outcome.acked.drain(..) {
             largest_data = largest_data.max(range_len(&contents.data));
             self.send.on_acked(contents.data);
-            if contents.fin {
-                self.on_fin_acked();
-            }
+            // The FIN is settled by the cumulative offset alone: its packet may arrive while data before
+            // it is still missing, and then nothing is over yet.
             if let Some(size) = contents.mtu_probe {
                 largest_data = largest_data.max(usize::from(size));
                 self.on_mtu_probe_acked(size);
