@@ -48,7 +48,7 @@ impl Connection {
             Body::SynAck(opening) => self.on_syn_ack(now, packet, opening),
             Body::Versions(versions) => self.on_versions(packet, versions),
             Body::Rst { code, .. } => self.on_rst(packet.pn, *code),
-            Body::Unknown => self.on_unknown(packet.pn),
+            Body::Unknown => self.on_unknown(meta.from, packet.pn),
             Body::Ack { number } => self.on_bare_ack(now, meta, packet, *number, len),
             Body::Data(_) | Body::Dgram { .. } | Body::Probe(_) | Body::Path(_) => {
                 self.on_numbered(now, meta, packet, len);
