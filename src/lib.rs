@@ -110,3 +110,14 @@ pub mod sim;
 pub mod stream;
 pub mod time;
 pub mod wire;
+
+#[cfg(feature = "runtime")]
+mod net;
+#[cfg(feature = "runtime")]
+mod runtime;
+
+#[cfg(feature = "runtime")]
+pub use net::{
+    CloseError, Closed, Delivered, Endpoint, EndpointBuilder, Incoming, Listener, Report, Stream,
+    StreamError, drain, set_exit_drain,
+};

@@ -1,0 +1,56 @@
+//! The reliable streams that are compared, behind one face.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+
+/// A way to carry a stream of bytes between two processes.
+pub(crate) trait Transport {
+    /// Waits for clients.
+    type Listener;
+    /// One connection.
+    type Stream: Read + Write;
+
+    /// What tables call it.
+    const NAME: &'static str;
+
+    /// Listens on a free port of the loopback address.
+    fn listen(&self) -> io::Result<(Self::Listener, SocketAddr)>;
+    /// Waits for the next client.
+    fn accept(&self, listener: &Self::Listener) -> io::Result<Self::Stream>;
+    /// Connects to a server.
+    fn connect(&self, server: SocketAddr) -> io::Result<Self::Stream>;
+    /// Says that nothing more will be written.
+    fn finish(&self, stream: &mut Self::Stream) -> io::Result<()>;
+}
+
+/// TCP as the kernel has it.
+pub(crate) struct Kernel;
+
+impl Transport for Kernel {
+    const NAME: &'static str = "kernel TCP";
+
+    type Listener = TcpListener;
+    type Stream = TcpStream;
+
+    fn listen(&self) -> io::Result<(TcpListener, SocketAddr)> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    }
+
+    fn accept(&self, listener: &TcpListener) -> io::Result<TcpStream> {
+        let (stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn connect(&self, server: SocketAddr) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(server)?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn finish(&self, stream: &mut TcpStream) -> io::Result<()> {
+        stream.shutdown(Shutdown::Write)
+    }
+}

@@ -1,0 +1,181 @@
+//! [`Listener`]: connections that others open.
+
+use std::fmt;
+use std::io;
+use std::iter::FusedIterator;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use super::endpoint::{Anchor, Endpoint};
+use super::error::of_blocked;
+use super::{EndpointBuilder, Stream};
+use crate::config::Config;
+use crate::runtime::{Backlog, Limit};
+
+/// A socket that takes connections: what `std::net::TcpListener` is over IP. All its streams share one
+/// UDP socket.
+///
+/// Dropping the last handle resets the connections that nobody accepted; accepted ones live on.
+///
+/// ```
+/// use aqueduct::{Listener, Stream};
+///
+/// let listener = Listener::bind("127.0.0.1:0")?;
+/// let client = Stream::connect(listener.local_addr()?)?;
+/// let (server, peer) = listener.accept()?;
+/// assert_eq!(peer, client.local_addr()?);
+/// assert_eq!(server.peer_addr()?, peer);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Listener {
+    listening: Arc<Listening>,
+}
+
+/// What the handles of one listener share.
+struct Listening {
+    anchor: Arc<Anchor>,
+    backlog: Arc<Backlog>,
+}
+
+impl Listener {
+    /// Binds a UDP socket and listens on it. Port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// `AddrInUse` if somebody has the port; no address is ever reused silently.
+    pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Listener> {
+        Endpoint::bind(addr)?.listen()
+    }
+
+    /// As [`Listener::bind`], with a configuration for the connections to come.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub fn bind_with<A: ToSocketAddrs>(addr: A, config: &Config) -> io::Result<Listener> {
+        EndpointBuilder::new()
+            .config(config.clone())
+            .bind(addr)?
+            .listen()
+    }
+
+    pub(super) fn new(anchor: Arc<Anchor>, config: Arc<Config>) -> io::Result<Listener> {
+        let backlog = Arc::new(Backlog::new(anchor.backlog, config));
+        if !anchor.shard.listen(&backlog) {
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "the endpoint has a listener already, or its thread has ended",
+            ));
+        }
+        Ok(Listener {
+            listening: Arc::new(Listening { anchor, backlog }),
+        })
+    }
+
+    /// Takes the connection that has waited longest; waits for one if there is none.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the listener is non-blocking and there is none.
+    pub fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        let Listening { anchor, backlog } = &*self.listening;
+        let (owner, was_full) = backlog
+            .accept(Limit::Never)
+            .map_err(|blocked| of_blocked(anchor.port.local, blocked))?;
+        if was_full {
+            anchor.shard.resume(backlog);
+        }
+        let peer = owner.0.peer;
+        Ok((Stream::from_owner(owner), peer))
+    }
+
+    /// The connections to come, without end.
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming { listener: self }
+    }
+
+    /// The address that it listens at.
+    ///
+    /// # Errors
+    /// None today; the signature is that of `std::net::TcpListener`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.listening.anchor.port.local)
+    }
+
+    /// Another handle to the same listener.
+    ///
+    /// # Errors
+    /// None today; the signature is that of `std::net::TcpListener`.
+    pub fn try_clone(&self) -> io::Result<Listener> {
+        Ok(Listener {
+            listening: self.listening.clone(),
+        })
+    }
+
+    /// Makes `accept` fail with `WouldBlock` rather than wait. Accepted streams block at first all the
+    /// same.
+    ///
+    /// # Errors
+    /// None.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.listening.backlog.set_nonblocking(nonblocking);
+        Ok(())
+    }
+
+    /// Sets the time to live (IPv6: hop limit) of what leaves, for all streams of this listener.
+    ///
+    /// # Errors
+    /// What the system says about the number.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.listening.anchor.port.set_ttl(ttl)
+    }
+
+    /// The time to live (IPv6: hop limit) of what leaves.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.listening.anchor.port.ttl()
+    }
+
+    /// The error that is pending: never any, as no error of one peer is one of the listener.
+    ///
+    /// # Errors
+    /// None.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Ok(None)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.anchor.shard.unlisten(&self.backlog);
+    }
+}
+
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listening").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener")
+            .field("local", &self.listening.anchor.port.local)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The iterator of [`Listener::incoming`].
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    listener: &'a Listener,
+}
+
+impl Iterator for Incoming<'_> {
+    type Item = io::Result<Stream>;
+
+    fn next(&mut self) -> Option<io::Result<Stream>> {
+        Some(self.listener.accept().map(|(stream, _)| stream))
+    }
+}
+
+impl FusedIterator for Incoming<'_> {}

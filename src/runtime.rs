@@ -1,0 +1,71 @@
+//! Sockets, threads and the clock: what drives the core of the crate in a real process.
+//!
+//! A *shard* is what one loop serves: sockets, the core's endpoint, connections. One thread takes the
+//! turns of a shard. Each `Endpoint` has a shard; all streams that own their socket share one, the
+//! process's. Threads of the application send on their own (see [`cell`]); the shard's thread receives,
+//! and keeps the deadlines.
+
+mod background;
+mod backlog;
+mod batches;
+mod cell;
+mod clock;
+mod deadlines;
+mod mailbox;
+mod port;
+mod shard;
+mod sleep;
+mod socket;
+mod turn;
+mod waiters;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::config::EndpointConfig;
+use crate::endpoint::Endpoint;
+
+pub(crate) use backlog::Backlog;
+pub(crate) use cell::{Blocked, Cell, CellState, Limit, Owner, Side};
+pub(crate) use clock::now;
+pub(crate) use port::Port;
+pub(crate) use shard::Shard;
+pub(crate) use socket::SocketOptions;
+
+/// All shards of the process, for [`shards`].
+static SHARDS: Mutex<Vec<Weak<Shard>>> = Mutex::new(Vec::new());
+/// The shard of the streams that own their socket.
+static COMMON: Mutex<Option<Arc<Shard>>> = Mutex::new(None);
+
+/// Starts a shard of its own for an endpoint.
+pub(crate) fn start(config: Arc<EndpointConfig>) -> io::Result<Arc<Shard>> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    let shard = background::start(Endpoint::new(config, seed))?;
+    let mut shards = lock(&SHARDS);
+    shards.retain(|shard| shard.strong_count() > 0);
+    shards.push(Arc::downgrade(&shard));
+    Ok(shard)
+}
+
+/// The shard of all streams that own their socket; it starts with the first one.
+pub(crate) fn common() -> io::Result<Arc<Shard>> {
+    let mut common = lock(&COMMON);
+    if let Some(shard) = common.as_ref().filter(|shard| !shard.has_ended()) {
+        return Ok(shard.clone());
+    }
+    let shard = start(Arc::new(EndpointConfig::default()))?;
+    *common = Some(shard.clone());
+    Ok(shard)
+}
+
+/// The shards of the process that serve anything.
+pub(crate) fn shards() -> Vec<Arc<Shard>> {
+    lock(&SHARDS).iter().filter_map(Weak::upgrade).collect()
+}
+
+/// Locks a mutex. Poison is passed over: a panic of one thread must not become one of another, and a
+/// loop that panicked is told to all waiters by its end.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,52 @@
+//! The thread that takes the turns of one shard.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use mio::Poll;
+
+use super::mailbox::Mailbox;
+use super::shard::{Shard, WAKER};
+use super::turn::{Flow, Turns};
+use crate::endpoint::Endpoint;
+
+/// Starts a shard and its thread, `aqueduct-0`, `aqueduct-1` and so on.
+pub(crate) fn start(endpoint: Endpoint) -> io::Result<Arc<Shard>> {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let poll = Poll::new()?;
+    let waker = mio::Waker::new(poll.registry(), WAKER)?;
+    let registry = poll.registry().try_clone()?;
+    let shard = Arc::new(Shard::new(endpoint, registry, Mailbox::new(waker)));
+    let turns = Turns::new(shard.clone(), poll);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    thread::Builder::new()
+        .name(format!("aqueduct-{number}"))
+        .spawn(move || run(turns))?;
+    Ok(shard)
+}
+
+fn run(mut turns: Turns) {
+    // Its drop tells every stream, also when a panic unwinds past it.
+    let _ending = Ending(turns.shard().clone());
+    loop {
+        match turns.turn() {
+            Ok(Flow::Continue) => {}
+            Ok(Flow::Stop) => return,
+            Err(error) => {
+                tracing::warn!(%error, "the thread that serves a socket ends");
+                return;
+            }
+        }
+    }
+}
+
+/// Ends the shard when the thread does, for whatever reason.
+struct Ending(Arc<Shard>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}

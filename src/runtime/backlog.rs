@@ -1,0 +1,92 @@
+//! Connections that wait for `accept`.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use super::cell::{Blocked, Limit, Owner};
+use super::waiters::Waiters;
+use super::{clock, lock};
+use crate::config::Config;
+
+/// The queue between a loop and a listener.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    state: Mutex<State>,
+    acceptors: Waiters,
+    /// Connections that may wait; one more is let in, as Linux does for `listen`.
+    limit: usize,
+    /// How the accepted connections behave.
+    pub(crate) config: Arc<Config>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Owner>,
+    nonblocking: bool,
+    /// The loop has gone: nothing will come.
+    ended: bool,
+}
+
+impl Backlog {
+    pub(crate) fn new(limit: usize, config: Arc<Config>) -> Self {
+        Backlog {
+            state: Mutex::default(),
+            acceptors: Waiters::default(),
+            limit,
+            config,
+        }
+    }
+
+    /// Adds a connection. The shard knows a backlog only while its listener lives.
+    pub(crate) fn push(&self, owner: Owner) {
+        lock(&self.state).waiting.push_back(owner);
+        self.acceptors.wake();
+    }
+
+    /// Whether one more may wait.
+    pub(crate) fn has_room(&self) -> bool {
+        lock(&self.state).waiting.len() <= self.limit
+    }
+
+    /// Takes the connection that has waited longest; true if there was no room before.
+    pub(crate) fn accept(&self, limit: Limit) -> Result<(Owner, bool), Blocked> {
+        let mut state = lock(&self.state);
+        let limit = if state.nonblocking { Limit::Now } else { limit };
+        let deadline = match limit {
+            Limit::After(wait) => Some(clock::now() + wait),
+            Limit::Now | Limit::Never => None,
+        };
+        loop {
+            let was_full = state.waiting.len() > self.limit;
+            if let Some(owner) = state.waiting.pop_front() {
+                return Ok((owner, was_full));
+            }
+            if state.ended {
+                return Err(Blocked::LoopEnded);
+            }
+            if limit == Limit::Now {
+                return Err(Blocked::Nonblocking);
+            }
+            let (again, in_time) = self.acceptors.wait(state, deadline);
+            state = again;
+            if !in_time {
+                return Err(Blocked::TimedOut);
+            }
+        }
+    }
+
+    pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
+        lock(&self.state).nonblocking = nonblocking;
+    }
+
+    /// The listener goes: what nobody accepted.
+    pub(crate) fn close(&self) -> VecDeque<Owner> {
+        std::mem::take(&mut lock(&self.state).waiting)
+    }
+
+    /// The loop has ended.
+    pub(crate) fn end(&self) {
+        lock(&self.state).ended = true;
+        self.acceptors.wake();
+    }
+}

@@ -1,0 +1,370 @@
+//! One connection as threads share it: a mutex, who waits, and what its owner wants.
+//!
+//! Whoever changes the connection drains it before he lets go: sends what it wants to send, on his own
+//! thread, tells the waiters, and moves its deadline. So a write needs no other thread to leave.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::port::{Port, Stall};
+use super::shard::Shard;
+use super::waiters::Waiters;
+use super::{clock, lock};
+use crate::connection::{Connection, Event, Farewell, Linger};
+use crate::endpoint::Handle;
+use crate::error::{CloseReason, ResetCode};
+use crate::time::Time;
+use crate::wire::{Batch, ConnectionId};
+
+/// How often one drain looks at transmits, events and timeouts in turn, before it leaves the rest to the
+/// loop: a bound against a connection that always has one thing more.
+const DRAIN_ROUNDS_MAX: usize = 8;
+
+/// One connection and everything that threads need to share it.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    pub(crate) handle: Handle,
+    pub(crate) peer: SocketAddr,
+    /// This side's address, as exactly as it is known.
+    pub(crate) local: SocketAddr,
+    pub(crate) port: Arc<Port>,
+    pub(crate) shard: Arc<Shard>,
+    state: Mutex<CellState>,
+    readers: Waiters,
+    /// Writers, and whoever waits for the connection to open or for delivery.
+    writers: Waiters,
+}
+
+/// What the mutex guards.
+#[derive(Debug)]
+pub(crate) struct CellState {
+    pub(crate) connection: Connection,
+    pub(crate) options: Options,
+    /// Why the connection failed, if it did; reported or not.
+    pub(crate) failure: Option<CloseReason>,
+    /// The latest time that the connection was told.
+    latest: Time,
+    /// The deadline that the shard knows.
+    deadline: Option<Time>,
+    /// On the loop's list of connections to drain in this turn.
+    touched: bool,
+    /// Waiting for room in the socket.
+    parked: bool,
+    /// The endpoint has forgotten it: no more deadlines.
+    closed: bool,
+    /// The loop ended and left it behind.
+    orphaned: bool,
+}
+
+/// What the owner set; clones of a stream share it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) read_timeout: Option<Duration>,
+    pub(crate) write_timeout: Option<Duration>,
+    pub(crate) nonblocking: bool,
+    pub(crate) nodelay: bool,
+    pub(crate) linger: Option<Duration>,
+}
+
+/// Which waiters an operation joins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Side {
+    Read,
+    Write,
+}
+
+/// Why an operation did not end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Blocked {
+    /// The stream is not to block.
+    Nonblocking,
+    /// The time is over.
+    TimedOut,
+    /// The thread that serves the socket has ended.
+    LoopEnded,
+}
+
+/// What a drain found that concerns others than the connection.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    pub(crate) opened: Option<ConnectionId>,
+    pub(crate) closed: Option<Farewell>,
+    pub(crate) stall: Option<Stall>,
+    readers: bool,
+    writers: bool,
+    wake_loop: bool,
+}
+
+impl Cell {
+    pub(crate) fn new(
+        shard: Arc<Shard>,
+        port: Arc<Port>,
+        handle: Handle,
+        connection: Connection,
+        local: SocketAddr,
+    ) -> Self {
+        Cell {
+            handle,
+            peer: connection.remote(),
+            local,
+            port,
+            shard,
+            state: Mutex::new(CellState {
+                connection,
+                options: Options::default(),
+                failure: None,
+                latest: Time::ZERO,
+                deadline: None,
+                touched: false,
+                parked: false,
+                closed: false,
+                orphaned: false,
+            }),
+            readers: Waiters::default(),
+            writers: Waiters::default(),
+        }
+    }
+
+    /// Locks the connection. Drain it afterwards if anything was changed.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, CellState> {
+        lock(&self.state)
+    }
+
+    /// Changes the connection and drains it.
+    pub(crate) fn with<T>(self: &Arc<Self>, act: impl FnOnce(&mut CellState, Time) -> T) -> T {
+        let mut state = self.lock();
+        let now = state.now(clock::now());
+        let answer = act(&mut state, now);
+        self.drain(state, now);
+        answer
+    }
+
+    /// Tries `attempt` until it has an answer, sleeping between the tries.
+    ///
+    /// `timeout` reads the limit from the options; the attempt must not change anything if it has none.
+    pub(crate) fn block_on<T>(
+        self: &Arc<Self>,
+        side: Side,
+        limit: impl Fn(&Options) -> Limit,
+        mut attempt: impl FnMut(&mut CellState) -> Option<T>,
+    ) -> Result<T, Blocked> {
+        let mut state = self.lock();
+        let mut deadline = None;
+        loop {
+            if state.orphaned {
+                return Err(Blocked::LoopEnded);
+            }
+            if let Some(answer) = attempt(&mut state) {
+                let now = state.now(clock::now());
+                self.drain(state, now);
+                return Ok(answer);
+            }
+            let until = match limit(&state.options) {
+                Limit::Now => return Err(Blocked::Nonblocking),
+                Limit::Never => None,
+                Limit::After(wait) => Some(*deadline.get_or_insert_with(|| clock::now() + wait)),
+            };
+            let (again, in_time) = self.waiters(side).wait(state, until);
+            state = again;
+            if !in_time {
+                return Err(Blocked::TimedOut);
+            }
+        }
+    }
+
+    /// Marks the connection as touched in this turn; true if it was not yet.
+    pub(crate) fn touch(state: &mut CellState) -> bool {
+        !std::mem::replace(&mut state.touched, true)
+    }
+
+    /// Sends what there is to send, wakes who waits, moves the deadline, tells the shard (contract C1).
+    pub(crate) fn drain(self: &Arc<Self>, mut state: MutexGuard<'_, CellState>, now: Time) {
+        state.touched = false;
+        let mut news = News::default();
+        let mut batch = self.shard.batches.take();
+        for _ in 0..DRAIN_ROUNDS_MAX {
+            self.transmit(&mut state, now, &mut batch, &mut news);
+            state.take_events(&mut news);
+            let due = state
+                .connection
+                .poll_timeout()
+                .is_some_and(|due| due.at <= now);
+            if !due {
+                break;
+            }
+            state.connection.handle_timeout(now);
+        }
+        self.move_deadline(&mut state, &mut news);
+        // Waiters are counted under the lock, and woken after it: they need it at once.
+        let readers = news.readers && self.readers.any();
+        let writers = news.writers && self.writers.any();
+        drop(state);
+        self.shard.batches.give(batch);
+        if readers {
+            self.readers.wake();
+        }
+        if writers {
+            self.writers.wake();
+        }
+        if news.wake_loop {
+            self.shard.mailbox.wake();
+        }
+        self.shard.settle(self, now, &news);
+    }
+
+    fn transmit(
+        self: &Arc<Self>,
+        state: &mut CellState,
+        now: Time,
+        batch: &mut Batch,
+        news: &mut News,
+    ) {
+        loop {
+            if self.port.is_stalled() {
+                if state.parked || self.port.park(self) {
+                    state.parked = true;
+                    return;
+                }
+                continue;
+            }
+            batch.clear();
+            let Some(to) = state.connection.poll_transmit(now, batch) else {
+                return;
+            };
+            news.stall = self.port.send(now, &to, batch).or(news.stall);
+        }
+    }
+
+    fn move_deadline(&self, state: &mut CellState, news: &mut News) {
+        let deadline = state.connection.poll_timeout().map(|due| due.at);
+        if deadline != state.deadline && !state.closed {
+            state.deadline = deadline;
+            news.wake_loop = self.shard.timers().set(self.handle, deadline);
+        }
+    }
+
+    /// The deadline has come: the shard has forgotten it.
+    pub(crate) fn fire(&self, now: Time) -> MutexGuard<'_, CellState> {
+        let mut state = self.lock();
+        let now = state.now(now);
+        state.deadline = None;
+        if state
+            .connection
+            .poll_timeout()
+            .is_some_and(|due| due.at <= now)
+        {
+            state.connection.handle_timeout(now);
+        }
+        state
+    }
+
+    /// The socket has room again.
+    pub(crate) fn unpark(&self) -> MutexGuard<'_, CellState> {
+        let mut state = self.lock();
+        state.parked = false;
+        state
+    }
+
+    /// The loop has ended without having served this connection to its end.
+    pub(crate) fn orphan(&self) {
+        let mut state = self.lock();
+        state.orphaned = true;
+        state.failure.get_or_insert(CloseReason::LoopEnded);
+        drop(state);
+        self.readers.wake();
+        self.writers.wake();
+    }
+
+    /// Wakes everybody who waits, to look again.
+    pub(crate) fn wake_all(&self) {
+        self.readers.wake();
+        self.writers.wake();
+    }
+
+    fn waiters(&self, side: Side) -> &Waiters {
+        match side {
+            Side::Read => &self.readers,
+            Side::Write => &self.writers,
+        }
+    }
+}
+
+/// How long an operation may wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Limit {
+    Now,
+    After(Duration),
+    Never,
+}
+
+impl Options {
+    /// How long an operation with this timeout may wait.
+    pub(crate) fn limit(&self, timeout: Option<Duration>) -> Limit {
+        match timeout {
+            _ if self.nonblocking => Limit::Now,
+            None => Limit::Never,
+            Some(timeout) => Limit::After(timeout),
+        }
+    }
+}
+
+impl CellState {
+    /// The time to tell the connection: it never runs backwards, whichever thread read its clock first.
+    pub(crate) fn now(&mut self, now: Time) -> Time {
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+
+    /// Whether the connection ended by a reset or an error.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.is_some() || self.connection.is_failed()
+    }
+
+    fn take_events(&mut self, news: &mut News) {
+        while let Some(event) = self.connection.poll_event() {
+            match event {
+                Event::Opened { peer_cid } => {
+                    news.opened = Some(peer_cid);
+                    news.writers = true;
+                }
+                Event::Readable => news.readers = true,
+                Event::Writable | Event::Delivered => news.writers = true,
+                Event::Failed(reason) => {
+                    self.failure = Some(reason);
+                    (news.readers, news.writers) = (true, true);
+                }
+                Event::Closed(farewell) => {
+                    self.closed = true;
+                    news.closed = Some(farewell);
+                    (news.readers, news.writers) = (true, true);
+                }
+            }
+        }
+    }
+}
+
+/// Holds a connection for the application. When it is dropped nobody can use the connection any more:
+/// it delivers what was written, and closes.
+#[derive(Debug)]
+pub(crate) struct Owner(pub(crate) Arc<Cell>);
+
+impl Owner {
+    /// Ends the connection with a reset, as nobody will ever look at it.
+    pub(crate) fn reject(self) {
+        self.0
+            .with(|state, _| state.connection.abort(ResetCode::ABORTED));
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if self.0.lock().orphaned {
+            return;
+        }
+        self.0.with(|state, now| {
+            let linger = state.options.linger.map_or(Linger::Background, Linger::For);
+            state.connection.release(now, linger);
+        });
+    }
+}

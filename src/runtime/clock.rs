@@ -1,0 +1,31 @@
+//! The clock of the process: the only place that asks the system for the time.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use crate::time::Time;
+
+/// The instant that is [`Time::ZERO`]: when the clock was read first.
+static ORIGIN: OnceLock<Instant> = OnceLock::new();
+
+/// What time it is. Never earlier than an earlier answer, whichever thread asked.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads a clock"
+)]
+pub(crate) fn now() -> Time {
+    let now = Instant::now();
+    let origin = *ORIGIN.get_or_init(|| now);
+    Time::ZERO + now.saturating_duration_since(origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_does_not_run_backwards() {
+        let readings: Vec<Time> = (0..1_000).map(|_| now()).collect();
+        assert!(readings.is_sorted());
+    }
+}

@@ -1,0 +1,283 @@
+//! A UDP socket in use: where it is, what it could not send yet, which paths take no offload.
+//!
+//! Any thread may send. While the socket is full it is *stalled*: what was built stays here in order, no
+//! more is built, and the loop sends it when the socket says that it has room.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use mio::{Interest, Registry, Token};
+
+use super::cell::Cell;
+use super::lock;
+use super::socket::{IcmpReport, Receiver, SendFailure, Socket, SocketOptions, Train};
+use crate::time::Time;
+use crate::wire::{Batch, Transmit};
+
+/// How long a path that refused an offloaded batch gets its datagrams one by one.
+const OFFLOAD_PAUSE: Duration = Duration::from_secs(60);
+/// Paths without offload that are remembered; one more forgets the oldest, which is then tried again.
+const OFFLOAD_PATHS_MAX: usize = 64;
+
+/// A UDP socket of a shard.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) token: Token,
+    pub(crate) local: SocketAddr,
+    /// Whether it serves one stream alone and goes with it.
+    pub(crate) single: bool,
+    /// `None` once it is closed.
+    socket: RwLock<Option<Socket>>,
+    stalled: AtomicBool,
+    backlog: Mutex<Backlog>,
+    /// Whether `without_offload` has any entry: spares its lock on the hot path.
+    has_pauses: AtomicBool,
+    without_offload: Mutex<VecDeque<(IpAddr, Time)>>,
+    drops: AtomicU64,
+    /// Whether the loop has it on its list of sockets to read; only the loop looks.
+    pub(crate) is_ready: AtomicBool,
+}
+
+/// What waits for a full socket.
+#[derive(Debug, Default)]
+struct Backlog {
+    unsent: VecDeque<Unsent>,
+    starved: Vec<Arc<Cell>>,
+}
+
+/// Datagrams that were built, and counted as sent, before the socket turned out to be full.
+#[derive(Debug)]
+struct Unsent {
+    to: Transmit,
+    bytes: Vec<u8>,
+    segment: usize,
+}
+
+/// Why a socket takes nothing now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stall {
+    /// It will say when it has room.
+    Full,
+    /// Nobody will say: try again soon.
+    Congested,
+}
+
+/// How far the sending of a batch came.
+struct Stuck {
+    /// Bytes that were sent.
+    at: usize,
+    why: Stall,
+}
+
+impl Port {
+    /// Opens a socket and has its events go to `token`.
+    pub(crate) fn open(
+        registry: &Registry,
+        token: Token,
+        options: &SocketOptions,
+    ) -> io::Result<Self> {
+        let mut socket = Socket::open(options)?;
+        let local = socket.local_addr()?;
+        registry.register(&mut socket, token, Interest::READABLE)?;
+        Ok(Port {
+            token,
+            local,
+            single: options.peer.is_some(),
+            socket: RwLock::new(Some(socket)),
+            stalled: AtomicBool::new(false),
+            backlog: Mutex::default(),
+            has_pauses: AtomicBool::new(false),
+            without_offload: Mutex::default(),
+            drops: AtomicU64::new(0),
+            is_ready: AtomicBool::new(false),
+        })
+    }
+
+    /// Closes the socket, whoever still holds the port.
+    pub(crate) fn close(&self, registry: &Registry) {
+        let Some(mut socket) = self.write_socket().take() else {
+            return;
+        };
+        if let Err(error) = registry.deregister(&mut socket) {
+            tracing::debug!(%error, "a socket could not be deregistered");
+        }
+    }
+
+    /// Sends a batch. Keeps what the socket does not take; the caller then tells the loop why.
+    pub(crate) fn send(&self, now: Time, to: &Transmit, batch: &Batch) -> Option<Stall> {
+        let is_wildcard = self.local.ip().is_unspecified();
+        let to = Transmit {
+            from_ip: to.from_ip.filter(|_| is_wildcard),
+            ..*to
+        };
+        let segment = batch.segment_size();
+        let stuck = self.try_send(now, &to, batch.bytes(), segment).err()?;
+        let mut backlog = lock(&self.backlog);
+        backlog.unsent.push_back(Unsent {
+            to,
+            bytes: batch.bytes()[stuck.at..].to_vec(),
+            segment,
+        });
+        self.stalled.store(true, Ordering::Release);
+        Some(stuck.why)
+    }
+
+    /// Whether the socket is full: build nothing for it.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stalled.load(Ordering::Acquire)
+    }
+
+    /// Has `cell` drained once the socket has room; false if it has room already.
+    pub(crate) fn park(&self, cell: &Arc<Cell>) -> bool {
+        let mut backlog = lock(&self.backlog);
+        let stalled = self.is_stalled();
+        if stalled {
+            backlog.starved.push(cell.clone());
+        }
+        stalled
+    }
+
+    /// Sends what was kept. `Ok`: all of it, and these connections want to go on.
+    pub(crate) fn flush(&self, now: Time) -> Result<Vec<Arc<Cell>>, Stall> {
+        let mut backlog = lock(&self.backlog);
+        while let Some(unsent) = backlog.unsent.front_mut() {
+            if let Err(stuck) = self.try_send(now, &unsent.to, &unsent.bytes, unsent.segment) {
+                unsent.bytes.drain(..stuck.at);
+                return Err(stuck.why);
+            }
+            backlog.unsent.pop_front();
+        }
+        self.stalled.store(false, Ordering::Release);
+        Ok(std::mem::take(&mut backlog.starved))
+    }
+
+    /// Asks for an event when the socket has room (`true`), or for no more of them.
+    pub(crate) fn watch_writable(&self, registry: &Registry, watch: bool) {
+        let interest = if watch {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        let mut socket = self.write_socket();
+        let Some(socket) = socket.as_mut() else {
+            return;
+        };
+        if let Err(error) = registry.reregister(socket, self.token, interest) {
+            tracing::warn!(%error, "a socket could not be watched");
+        }
+    }
+
+    /// Receives one train of datagrams; `WouldBlock` when there is none.
+    pub(crate) fn receive(&self, into: &mut Receiver) -> io::Result<Train> {
+        let train = self.with_socket(|socket| socket.receive(into))?;
+        if let Some(drops) = train.drops {
+            self.drops.store(drops.into(), Ordering::Relaxed);
+        }
+        Ok(train)
+    }
+
+    /// Takes one ICMP error off the socket's queue.
+    pub(crate) fn receive_error(&self, into: &mut Receiver) -> Option<IcmpReport> {
+        self.read_socket().as_ref()?.receive_error(into)
+    }
+
+    /// Datagrams that the kernel dropped because the receive buffer was full.
+    pub(crate) fn drops(&self) -> u64 {
+        self.drops.load(Ordering::Relaxed)
+    }
+
+    /// Sets the time to live of what the socket sends, for all its connections.
+    pub(crate) fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.with_socket(|socket| socket.set_ttl(ttl))
+    }
+
+    /// The time to live of what the socket sends.
+    pub(crate) fn ttl(&self) -> io::Result<u32> {
+        self.with_socket(Socket::ttl)
+    }
+
+    fn try_send(
+        &self,
+        now: Time,
+        to: &Transmit,
+        bytes: &[u8],
+        segment: usize,
+    ) -> Result<(), Stuck> {
+        let is_batch = bytes.len() > segment;
+        if is_batch && !self.is_paused(now, to.to.ip()) {
+            match self.send_once(to, bytes, segment) {
+                Err(SendFailure::Offload) => self.pause_offload(now, to.to.ip()),
+                sent => return settle(sent, 0),
+            }
+        }
+        for (index, datagram) in bytes.chunks(segment.max(1)).enumerate() {
+            settle(self.send_once(to, datagram, segment), index * segment)?;
+        }
+        Ok(())
+    }
+
+    /// Sends; again if the first try only brought the news of an earlier packet.
+    fn send_once(&self, to: &Transmit, bytes: &[u8], segment: usize) -> Result<(), SendFailure> {
+        let socket = self.read_socket();
+        let Some(socket) = socket.as_ref() else {
+            return Err(SendFailure::Lost);
+        };
+        match socket.send(to, bytes, segment) {
+            Err(SendFailure::Poisoned) => socket.send(to, bytes, segment),
+            sent => sent,
+        }
+    }
+
+    fn is_paused(&self, now: Time, ip: IpAddr) -> bool {
+        if !self.has_pauses.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut paths = lock(&self.without_offload);
+        while paths.front().is_some_and(|(_, until)| *until <= now) {
+            paths.pop_front();
+        }
+        self.has_pauses.store(!paths.is_empty(), Ordering::Relaxed);
+        paths.iter().any(|(path, _)| *path == ip)
+    }
+
+    fn pause_offload(&self, now: Time, ip: IpAddr) {
+        tracing::info!(%ip, "this path refuses offloaded batches; sending datagram by datagram");
+        let mut paths = lock(&self.without_offload);
+        if paths.len() == OFFLOAD_PATHS_MAX {
+            paths.pop_front();
+        }
+        paths.push_back((ip, now + OFFLOAD_PAUSE));
+        self.has_pauses.store(true, Ordering::Relaxed);
+    }
+
+    fn with_socket<T>(&self, act: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
+        match self.read_socket().as_ref() {
+            Some(socket) => act(socket),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn read_socket(&self) -> RwLockReadGuard<'_, Option<Socket>> {
+        self.socket.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_socket(&self) -> RwLockWriteGuard<'_, Option<Socket>> {
+        self.socket.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a try to send means for the rest of its batch: anything but a full socket counts as sent.
+fn settle(sent: Result<(), SendFailure>, at: usize) -> Result<(), Stuck> {
+    let why = match sent {
+        Err(SendFailure::Full) => Stall::Full,
+        Err(SendFailure::Congested) => Stall::Congested,
+        Ok(()) | Err(SendFailure::Poisoned | SendFailure::Offload | SendFailure::Lost) => {
+            return Ok(());
+        }
+    };
+    Err(Stuck { at, why })
+}

@@ -1,0 +1,201 @@
+//! A UDP socket that never blocks, with the offloads that its platform has.
+//!
+//! The facade hides three things: batches (one call carries many datagrams where the kernel can), marks
+//! (ECN, the local address), and what a send error means. It keeps no queue: [`super::port`] does.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(any(not(target_os = "linux"), test))]
+#[cfg_attr(
+    target_os = "linux",
+    expect(dead_code, reason = "built here so that its tests run")
+)]
+mod portable;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use socket2::{Domain, Protocol, SockRef, Type};
+
+use crate::connection::IcmpError;
+use crate::wire::Meta;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{Receiver, Socket};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::{Receiver, Socket};
+
+/// Bytes that one receive call may return: the largest train of datagrams that a kernel puts together.
+const TRAIN_BYTES_MAX: usize = 1 << 16;
+
+/// Datagrams that arrived together from one peer: they fill the buffer, each `stride` bytes but the last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Train {
+    pub(crate) meta: Meta,
+    /// Bytes in the buffer.
+    pub(crate) len: usize,
+    /// Bytes of each datagram but the last.
+    pub(crate) stride: usize,
+    /// Whether the kernel cut the datagram off: what is left of it is no use.
+    pub(crate) truncated: bool,
+    /// Datagrams that the kernel has dropped because the receive buffer was full, if it says so.
+    pub(crate) drops: Option<u32>,
+}
+
+/// An ICMP error, and where in the buffer the packet of ours stands that it quotes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IcmpReport {
+    /// Where our packet went.
+    pub(crate) to: SocketAddr,
+    /// Bytes of the packet in the buffer.
+    pub(crate) quoted: usize,
+    /// What happened to it; `None` for what this crate does not believe, as "packet too big".
+    pub(crate) error: Option<IcmpError>,
+}
+
+/// What a failed send means (semantics are those of a datagram: no error of one send ends anything).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SendFailure {
+    /// The socket is full: nothing was sent, and it will say when it has room.
+    Full,
+    /// The queue below the socket is full: try again soon.
+    Congested,
+    /// The error belongs to an earlier packet, perhaps another peer's; nothing was sent.
+    Poisoned,
+    /// The path does not take offloaded batches.
+    Offload,
+    /// As good as lost on the way.
+    Lost,
+}
+
+impl SendFailure {
+    /// What the error of a send means; `batch` tells whether it was to be segmented below.
+    fn of(error: &io::Error, batch: bool) -> SendFailure {
+        use io::ErrorKind::{
+            ConnectionRefused, HostUnreachable, InvalidInput, NetworkUnreachable, WouldBlock,
+        };
+        match error.kind() {
+            WouldBlock => return SendFailure::Full,
+            ConnectionRefused | HostUnreachable | NetworkUnreachable => {
+                return SendFailure::Poisoned;
+            }
+            InvalidInput if batch => return SendFailure::Offload,
+            _ => {}
+        }
+        match error.raw_os_error() {
+            Some(code) if code == codes::ENOBUFS => SendFailure::Congested,
+            Some(code) if code == codes::EIO && batch => SendFailure::Offload,
+            _ => SendFailure::Lost,
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod codes {
+    pub(super) const ENOBUFS: i32 = nix::libc::ENOBUFS;
+    pub(super) const EIO: i32 = nix::libc::EIO;
+}
+#[cfg(not(target_os = "linux"))]
+mod codes {
+    /// `ENOBUFS` of macOS and the BSDs, `WSAENOBUFS` of Windows.
+    pub(super) const ENOBUFS: i32 = if cfg!(windows) { 10_055 } else { 55 };
+    pub(super) const EIO: i32 = 5;
+}
+
+/// What a socket is opened with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SocketOptions {
+    /// The local address; port 0 lets the system choose.
+    pub(crate) bind: SocketAddr,
+    /// The only peer, if there is to be one: the kernel then tells at once that its port is closed.
+    pub(crate) peer: Option<SocketAddr>,
+    /// Bytes asked for each of the kernel's two buffers.
+    pub(crate) buffer: usize,
+}
+
+impl SocketOptions {
+    /// Options for a socket of one stream to `peer`.
+    pub(crate) fn toward(peer: SocketAddr, buffer: usize) -> Self {
+        SocketOptions {
+            bind: SocketAddr::new(unspecified_like(peer.ip()), 0),
+            peer: Some(peer),
+            buffer,
+        }
+    }
+}
+
+/// Opens a plain socket. Address reuse stays off: a second bind of a port must fail.
+fn open_plain(options: &SocketOptions) -> io::Result<std::net::UdpSocket> {
+    let domain = Domain::for_address(options.bind);
+    let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&options.bind.into())?;
+    if let Some(peer) = options.peer {
+        socket.connect(&peer.into())?;
+    }
+    widen(&socket, options.buffer);
+    Ok(socket.into())
+}
+
+/// Asks for large kernel buffers; tells the operator, once a process, if they stay small.
+fn widen(socket: &socket2::Socket, bytes: usize) {
+    static TOLD: std::sync::Once = std::sync::Once::new();
+    for granted in [
+        socket
+            .set_recv_buffer_size(bytes)
+            .and_then(|()| socket.recv_buffer_size()),
+        socket
+            .set_send_buffer_size(bytes)
+            .and_then(|()| socket.send_buffer_size()),
+    ] {
+        // A refusal is not fatal: the stream is slower, not wrong. Half of it still serves well.
+        let granted = granted.unwrap_or(0);
+        if granted < bytes / 2 {
+            TOLD.call_once(|| {
+                tracing::warn!(
+                    asked = bytes,
+                    granted,
+                    "the kernel grants small UDP buffers and may drop datagrams; \
+                     raise sysctl net.core.rmem_max and net.core.wmem_max"
+                );
+            });
+        }
+    }
+}
+
+/// The address that means "any" in the family of `ip`.
+fn unspecified_like(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// Sets the time to live of what `socket` sends; `v4` tells its family.
+fn set_ttl(socket: &SockRef<'_>, v4: bool, ttl: u32) -> io::Result<()> {
+    if v4 {
+        socket.set_ttl_v4(ttl)
+    } else {
+        socket.set_unicast_hops_v6(ttl)
+    }
+}
+
+/// The time to live of what `socket` sends.
+fn ttl(socket: &SockRef<'_>, v4: bool) -> io::Result<u32> {
+    if v4 {
+        socket.ttl_v4()
+    } else {
+        socket.unicast_hops_v6()
+    }
+}
+
+/// Whether an address is IPv4, plainly or mapped into IPv6.
+fn is_ipv4(address: &SocketAddr) -> bool {
+    match address.ip() {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(ip) => ip.to_ipv4_mapped().is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,401 @@
+//! One turn of the loop: wait, receive, fire, drain, send. A plain function; it owns no thread.
+//!
+//! A turn that finds much to receive stops after [`DATAGRAMS_PER_TURN`] datagrams, so that deadlines
+//! and senders get their turn; it does not sleep before it has received the rest.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mio::{Events, Poll};
+
+use super::cell::{Cell, Owner};
+use super::mailbox::Command;
+use super::port::Port;
+use super::shard::{Shard, ShardState, WAKER};
+use super::socket::{IcmpReport, Receiver, Train};
+use super::{clock, sleep};
+use crate::endpoint::{Arrival, Handle, Listening, Route};
+use crate::time::Time;
+use crate::wire::{Meta, Packet, Transmit};
+
+/// Datagrams that one turn receives, empty and broken ones included; the train that reaches it is
+/// finished.
+const DATAGRAMS_PER_TURN: usize = 64;
+/// Entries of a socket's error queue that are read at one time.
+const ERRORS_PER_TURN: usize = 16;
+/// Events that one wait takes.
+const EVENTS_MAX: usize = 256;
+
+/// Whether the loop goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Flow {
+    Continue,
+    Stop,
+}
+
+/// Takes the turns of one shard.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    shard: Arc<Shard>,
+    poll: Poll,
+    events: Events,
+    receiver: Receiver,
+    /// Sockets that may have something to receive, each in turn.
+    ready: VecDeque<Arc<Port>>,
+    /// Sockets that may have room again.
+    writable: Vec<Arc<Port>>,
+    /// Connections to drain in this turn.
+    touched: Vec<Arc<Cell>>,
+}
+
+/// The datagrams of one train on their way through the endpoint.
+struct Routes<'a, 'd> {
+    shard: &'a Arc<Shard>,
+    state: &'a mut ShardState,
+    port: &'a Arc<Port>,
+    meta: &'a Meta,
+    now: Time,
+    datagrams: std::slice::Chunks<'d, u8>,
+}
+
+impl Turns {
+    pub(crate) fn new(shard: Arc<Shard>, poll: Poll) -> Self {
+        Turns {
+            shard,
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            receiver: Receiver::new(),
+            ready: VecDeque::new(),
+            writable: Vec::new(),
+            touched: Vec::new(),
+        }
+    }
+
+    pub(crate) fn shard(&self) -> &Arc<Shard> {
+        &self.shard
+    }
+
+    /// Takes one turn. The clock is read once, after the wait.
+    pub(crate) fn turn(&mut self) -> io::Result<Flow> {
+        self.wait()?;
+        let now = clock::now();
+        self.sort_events();
+        self.receive(now);
+        let mut flow = self.obey();
+        if self.fire(now) == Flow::Stop {
+            flow = Flow::Stop;
+        }
+        self.drain(now);
+        self.send(now);
+        Ok(flow)
+    }
+
+    // --- step 1: wait ---------------------------------------------------------------------------
+
+    /// Sleeps until a socket, a deadline or another thread wants something.
+    fn wait(&mut self) -> io::Result<()> {
+        let timeout = if self.ready.is_empty() {
+            let until = self.shard.timers().sleep();
+            until.map(|until| until - clock::now())
+        } else {
+            Some(Duration::ZERO)
+        };
+        let polled = sleep::poll(&mut self.poll, &mut self.events, timeout);
+        self.shard.timers().awake();
+        match polled {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            polled => polled,
+        }
+    }
+
+    /// Puts the sockets that reported something on their lists.
+    fn sort_events(&mut self) {
+        if self.events.is_empty() {
+            return;
+        }
+        let state = self.shard.lock();
+        for event in self.events.iter().filter(|event| event.token() != WAKER) {
+            let Some(port) = state.port(event.token()) else {
+                continue;
+            };
+            let is_new = !port.is_ready.swap(true, Ordering::Relaxed);
+            if is_new {
+                self.ready.push_back(port.clone());
+            }
+            if event.is_writable() {
+                self.writable.push(port.clone());
+            }
+        }
+    }
+
+    /// Does what other threads asked for.
+    fn obey(&mut self) -> Flow {
+        let mut flow = Flow::Continue;
+        for command in self.shard.mailbox.take() {
+            match command {
+                Command::Review if self.shard.review() => flow = Flow::Stop,
+                Command::Review => {}
+                #[cfg(test)]
+                Command::Panic => panic!("asked for by a test"),
+            }
+        }
+        flow
+    }
+
+    // --- step 2: receive ------------------------------------------------------------------------
+
+    /// Receives from each ready socket in turn, until all are empty or the turn has had enough.
+    fn receive(&mut self, now: Time) {
+        let mut datagrams = 0;
+        while datagrams < DATAGRAMS_PER_TURN {
+            let Some(port) = self.ready.pop_front() else {
+                return;
+            };
+            match port.receive(&mut self.receiver) {
+                Ok(train) => {
+                    datagrams += self.deliver(&port, now, &train);
+                    self.ready.push_back(port);
+                }
+                Err(error) if is_passing(&error) => {
+                    datagrams += 1;
+                    self.receive_errors(&port, now);
+                    self.ready.push_back(port);
+                }
+                Err(_) => {
+                    self.receive_errors(&port, now);
+                    port.is_ready.store(false, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Passes a train of datagrams on; how many there were.
+    fn deliver(&mut self, port: &Arc<Port>, now: Time, train: &Train) -> usize {
+        if train.len == 0 || train.truncated {
+            return 1;
+        }
+        let shard = self.shard.clone();
+        let mut state = shard.lock();
+        let now = state.now(now);
+        let mut routes = Routes {
+            shard: &shard,
+            state: &mut state,
+            port,
+            meta: &train.meta,
+            now,
+            datagrams: self.receiver.bytes(train.len).chunks(train.stride.max(1)),
+        };
+        let mut next = routes.next();
+        while let Some((route, len)) = next {
+            next = match route {
+                Route::Connection(handle, packet) => {
+                    routes.run(handle, (packet, len), &mut self.touched)
+                }
+                Route::Arrival(arrival, packet) => {
+                    self.touched.extend(routes.admit(arrival, &packet, len));
+                    routes.next()
+                }
+                Route::Reply(to) => {
+                    routes.answer(&to);
+                    routes.next()
+                }
+                Route::Drop(_) => routes.next(),
+            };
+        }
+        train.len.div_ceil(train.stride.max(1))
+    }
+
+    /// Reads a socket's error queue and tells the connections whose packets it quotes.
+    fn receive_errors(&mut self, port: &Arc<Port>, now: Time) {
+        for _ in 0..ERRORS_PER_TURN {
+            let Some(report) = port.receive_error(&mut self.receiver) else {
+                return;
+            };
+            self.believe(port, now, &report);
+        }
+    }
+
+    fn believe(&mut self, port: &Arc<Port>, now: Time, report: &IcmpReport) {
+        let Some(error) = report.error else {
+            return;
+        };
+        let state = self.shard.lock();
+        let quoted = self.receiver.bytes(report.quoted);
+        let Some(quoted) = state.endpoint.find_quoted(report.to, quoted) else {
+            return;
+        };
+        let Some(cell) = state
+            .cell(quoted.handle)
+            .filter(|cell| Arc::ptr_eq(&cell.port, port))
+        else {
+            return;
+        };
+        let mut held = cell.lock();
+        let now = held.now(now);
+        held.connection.handle_icmp(now, error, quoted.number);
+        if Cell::touch(&mut held) {
+            self.touched.push(cell.clone());
+        }
+    }
+
+    // --- step 3: fire ---------------------------------------------------------------------------
+
+    /// Fires the deadlines that have come: the connections', then the shard's own.
+    fn fire(&mut self, now: Time) -> Flow {
+        loop {
+            let due = self.shard.timers().pop_due(now);
+            let Some(handle) = due else {
+                break;
+            };
+            let cell = self.shard.lock().cell(handle).cloned();
+            if let Some(cell) = cell {
+                if Cell::touch(&mut cell.fire(now)) {
+                    self.touched.push(cell);
+                }
+            }
+        }
+        if !self.shard.timers().are_chores_due(now) {
+            return Flow::Continue;
+        }
+        self.writable.extend(self.shard.do_chores(now));
+        if self.shard.review() {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        }
+    }
+
+    // --- steps 4 and 5: drain and send ----------------------------------------------------------
+
+    /// Sends what the touched connections want to send, and tells their waiters.
+    fn drain(&mut self, now: Time) {
+        for cell in self.touched.drain(..) {
+            let mut state = cell.lock();
+            let now = state.now(now);
+            cell.drain(state, now);
+        }
+    }
+
+    /// Sends what full sockets kept, and lets their connections go on.
+    fn send(&mut self, now: Time) {
+        for port in self.writable.drain(..) {
+            match port.flush(now) {
+                Ok(starved) => {
+                    port.watch_writable(&self.shard.registry, false);
+                    for cell in starved {
+                        let mut state = cell.unpark();
+                        let now = state.now(now);
+                        cell.drain(state, now);
+                    }
+                }
+                Err(why) => {
+                    let mut state = self.shard.lock();
+                    self.shard.on_stall(&mut state, now, &port, why);
+                    self.shard.plan_chores(&state);
+                }
+            }
+        }
+    }
+}
+
+impl<'d> Routes<'_, 'd> {
+    /// Where the next datagram goes, and its length.
+    fn next(&mut self) -> Option<(Route<'d>, usize)> {
+        let datagram = self.datagrams.next()?;
+        self.state.reply.clear();
+        let ShardState {
+            endpoint, reply, ..
+        } = &mut *self.state;
+        let route = endpoint.handle_datagram(self.now, self.meta, datagram, reply);
+        Some((route, datagram.len()))
+    }
+
+    /// Hands a connection its packet and all that follow for it, under one lock: the rest of a train is
+    /// nearly always for the same connection. Returns the first route that is not.
+    fn run(
+        &mut self,
+        handle: Handle,
+        first: (Packet<'d>, usize),
+        touched: &mut Vec<Arc<Cell>>,
+    ) -> Option<(Route<'d>, usize)> {
+        let cell = self.state.cell(handle).cloned();
+        // A stream that owns its socket hears nothing that comes to another's.
+        let Some(cell) = cell.filter(|cell| Arc::ptr_eq(&cell.port, self.port)) else {
+            return self.next();
+        };
+        let mut held = cell.lock();
+        let now = held.now(self.now);
+        let (mut packet, mut len) = first;
+        let other = loop {
+            held.connection.handle_packet(now, self.meta, &packet, len);
+            match self.next() {
+                Some((Route::Connection(same, next), next_len)) if same == handle => {
+                    (packet, len) = (next, next_len);
+                }
+                other => break other,
+            }
+        };
+        if Cell::touch(&mut held) {
+            touched.push(cell.clone());
+        }
+        other
+    }
+
+    /// Makes the connection that a third packet opens, and queues it for `accept`.
+    fn admit(&mut self, arrival: Arrival, packet: &Packet<'_>, len: usize) -> Option<Arc<Cell>> {
+        let backlog = self
+            .state
+            .backlog
+            .clone()
+            .filter(|backlog| backlog.has_room())?;
+        let accepted = self
+            .state
+            .endpoint
+            .accept(self.now, arrival, backlog.config.clone());
+        let mut local = self.port.local;
+        if let Some(ip) = self.meta.to_ip.filter(|_| local.ip().is_unspecified()) {
+            local.set_ip(ip);
+        }
+        let cell = self.state.insert(self.shard, self.port, accepted, local);
+        let mut held = cell.lock();
+        let now = held.now(self.now);
+        held.connection.handle_packet(now, self.meta, packet, len);
+        let is_new = Cell::touch(&mut held);
+        drop(held);
+        backlog.push(Owner(cell.clone()));
+        if !backlog.has_room() {
+            self.state
+                .endpoint
+                .set_listening(Listening::Full, &backlog.config);
+        }
+        is_new.then_some(cell)
+    }
+
+    /// Sends what the endpoint answers to a stranger; a full socket drops it, as the network might.
+    fn answer(&mut self, to: &Transmit) {
+        if self.port.is_stalled() {
+            return;
+        }
+        if let Some(why) = self.port.send(self.now, to, &self.state.reply) {
+            self.shard.on_stall(self.state, self.now, self.port, why);
+            self.shard.plan_chores(self.state);
+        }
+    }
+}
+
+/// Whether an error of a receive is the news of one packet, with more to receive behind it.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable,
+    };
+    matches!(
+        error.kind(),
+        ConnectionRefused | ConnectionReset | HostUnreachable | Interrupted | NetworkUnreachable
+    )
+}
