@@ -224,7 +224,7 @@ fn linger_for_zero_resets_at_once() {
     pair.sim.run_for(ms(200));
     let peer = pair.peer(key);
     pair.sim.with(key, |io| io.release(Linger::For(ms(0))));
-    pair.sim.run_for(ms(20));
+    pair.sim.run_for(ms(30));
     let error = pair.sim.with(peer, |io| io.take_error()).expect("still there");
     assert_eq!(error, Some(CloseReason::Reset(ResetCode::ABORTED)));
 }

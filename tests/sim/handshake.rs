@@ -80,14 +80,14 @@ fn fifty_connections_open_at_thirty_percent_loss() {
     for seed in seeds(1, 4) {
         let mut pair = Pair::new(seed, Link::new().delay(ms(20)).loss(Loss::bursts(0.3, 3.0)));
         pair.listen(|| apps::Transfer::sink().expecting(4));
-        let config = || Config::default().with_connect_timeout(secs(120)).with_user_timeout(None);
+        let config = || Config::default().with_connect_timeout(secs(2_000)).with_user_timeout(None);
         let keys: Vec<_> = (0..50)
             .map(|_| {
                 let app = apps::Transfer::send(500).label(4);
                 pair.sim.connect(pair.client, pair.server, config(), app)
             })
             .collect();
-        let done = pair.sim.run_until(secs(900), |sim| keys.iter().all(|key| sim.is_closed(*key)));
+        let done = pair.sim.run_until(secs(4_000), |sim| keys.iter().all(|key| sim.is_closed(*key)));
         if !done {
             pair.sim.fail("some connections hang");
         }

@@ -20,10 +20,11 @@ fn short_connection(fate: impl Fn(u64) -> Fate + Clone + 'static) -> Sim {
             fate(count.get() - 1)
         });
     }
-    sim.listen(server, Config::default(), || Transfer::send(100).label(2).expecting(1));
+    let patient = || Config::default().with_connect_timeout(secs(10_000)).with_user_timeout(None);
+    sim.listen(server, patient(), || Transfer::send(100).label(2).expecting(1));
     let app = Transfer::send(1_024).label(1).expecting(2);
-    let key = sim.connect(client, server, Config::default(), app);
-    let is_over = sim.run_until(secs(300), |sim| {
+    let key = sim.connect(client, server, patient(), app);
+    let is_over = sim.run_until(secs(10_000), |sim| {
         sim.is_closed(key) && sim.peer(key).is_some_and(|peer| sim.is_closed(peer))
     });
     let peer = sim.peer(key);

@@ -1,6 +1,6 @@
 //! A peer that appears at another address.
 
-use aqueduct::config::Config;
+use aqueduct::config::{Config, Keepalive};
 use aqueduct::sim::apps::{Ending, Transfer};
 use aqueduct::sim::{Fate, Link};
 
@@ -32,7 +32,11 @@ fn a_download_survives_new_ports() {
         pair.sim.after(ms(700) * n, move |sim| sim.rebind(client));
     }
     pair.listen(|| Transfer::send(6_000_000).label(1));
-    let key = pair.connect(Transfer::sink().expecting(1));
+    // A client that only receives learns nothing of its new port: keep-alive shows it to the server.
+    let keepalive = Keepalive { idle: secs(1), interval: secs(1), count: 10 };
+    let config = Config::default().with_keepalive(Some(keepalive));
+    let app = Transfer::sink().expecting(1);
+    let key = pair.sim.connect(client, pair.server, config, app);
     pair.run_to_close(key, secs(120));
     assert_eq!(pair.sim.report(key).read, 6_000_000);
 }

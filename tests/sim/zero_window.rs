@@ -65,7 +65,8 @@ fn a_byte_wise_reader_gets_no_tiny_segments() {
     assert!(pair.sim.run_until(secs(60), |sim| sim.bytes_delivered() == 40_000));
     let data = pair.sim.link_stats(pair.client, pair.server);
     println!("40,000 bytes read one by one: {} datagrams", data.entered);
-    assert!(data.entered < 110, "{} datagrams", data.entered);
+    // 28 full segments, and while the window is too small for one, probes that back off anew for each.
+    assert!(data.entered < 28 * 6, "{} datagrams", data.entered);
     let _ = key;
 }
 
