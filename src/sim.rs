@@ -541,7 +541,10 @@ impl Sim {
         let described = open.take(SHOWN).filter_map(|it| {
             let connection = it.connection.as_ref()?;
             let (host, due) = (it.seat.report.host.0, connection.poll_timeout());
-            Some(format!("host {host}: next {due:?}, {:?}\n", connection.info(self.now)))
+            Some(format!(
+                "host {host}: next {due:?}, {:?}\n",
+                connection.info(self.now)
+            ))
         });
         described.collect()
     }
