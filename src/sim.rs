@@ -526,9 +526,27 @@ impl Sim {
         let thread = std::thread::current();
         let test = thread.name().unwrap_or("<test>");
         panic!(
-            "{what}\nat {:?}, after\n{}\nrun it again: AQUEDUCT_SEED={} cargo test {test}\n",
-            self.now, self.network.trace, self.seed
+            "{what}\nat {:?}, after\n{}\n{}run it again: AQUEDUCT_SEED={} cargo test {test}\n",
+            self.now,
+            self.network.trace,
+            self.describe_connections(),
+            self.seed
         );
+    }
+
+    /// The first connections that are not over, with all that they say of themselves.
+    fn describe_connections(&self) -> String {
+        const SHOWN: usize = 4;
+        let open = self.connections.iter().filter(|it| !it.is_removed);
+        let described = open.take(SHOWN).filter_map(|it| {
+            let connection = it.connection.as_ref()?;
+            let (host, due) = (it.seat.report.host.0, connection.poll_timeout());
+            Some(format!(
+                "host {host}: next {due:?}, {:?}\n",
+                connection.info(self.now)
+            ))
+        });
+        described.collect()
     }
 
     fn stop_on_violation(&mut self) {

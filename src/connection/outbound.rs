@@ -8,7 +8,7 @@
 //! acknowledgement rides along; recovery hears of each packet once.
 
 use super::handshake::Handshake;
-use super::lifecycle::{FinOrder, SendHalf};
+use super::lifecycle::SendHalf;
 use super::mtu::WORTHWHILE;
 use super::path::Route;
 use super::{Connection, Phase};
@@ -382,9 +382,6 @@ impl Connection {
         if flags.fin {
             self.fin_ever_sent = true;
             self.send_half.on_fin_sent();
-            if self.fin_order == FinOrder::None {
-                self.fin_order = FinOrder::OursFirst;
-            }
         }
         if flags.retransmitted {
             self.counters.packets_retransmitted += 1;

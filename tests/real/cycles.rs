@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 
-use aqueduct::{Endpoint, EndpointConfig, Listener, Stream};
+use aqueduct::config::EndpointConfig;
+use aqueduct::{Endpoint, Listener, Stream};
 
 use crate::alone;
 use crate::support::memory::{growth_kib, held};

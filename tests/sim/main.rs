@@ -38,7 +38,11 @@ impl Pair {
         let mut sim = Sim::new(seed);
         let (client, server) = (sim.add_host("client"), sim.add_host("server"));
         sim.link(client, server, link);
-        Pair { sim, client, server }
+        Pair {
+            sim,
+            client,
+            server,
+        }
     }
 
     fn listen<A: App + 'static>(&mut self, make: impl FnMut() -> A + 'static) {
@@ -46,7 +50,8 @@ impl Pair {
     }
 
     fn connect(&mut self, app: impl App + 'static) -> ConnectionKey {
-        self.sim.connect(self.client, self.server, Config::default(), app)
+        self.sim
+            .connect(self.client, self.server, Config::default(), app)
     }
 
     /// Runs until both ends of this connection are over.
@@ -55,8 +60,13 @@ impl Pair {
             sim.is_closed(key) && sim.peer(key).is_none_or(|peer| sim.is_closed(peer))
         });
         if !done {
-            let reports: Vec<_> = self.sim.connections().map(|key| self.sim.report(key)).collect();
-            self.sim.fail(&format!("not closed within {limit:?}: {reports:#?}"));
+            let reports: Vec<_> = self
+                .sim
+                .connections()
+                .map(|key| self.sim.report(key))
+                .collect();
+            self.sim
+                .fail(&format!("not closed within {limit:?}: {reports:#?}"));
         }
     }
 

@@ -16,22 +16,22 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 /// How often each thing happens to a datagram, from 0 to 1, and the seed that decides when.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Impairment {
+pub(crate) struct Impairment {
     /// It does not arrive.
-    pub loss: f64,
+    pub(crate) loss: f64,
     /// It arrives twice.
-    pub duplicate: f64,
+    pub(crate) duplicate: f64,
     /// It arrives after the next one.
-    pub reorder: f64,
+    pub(crate) reorder: f64,
     /// One of its bits is flipped.
-    pub corrupt: f64,
+    pub(crate) corrupt: f64,
     /// Decides all of that.
-    pub seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// A relay that runs until it is dropped.
 #[derive(Debug)]
-pub struct Relay {
+pub(crate) struct Relay {
     addr: SocketAddr,
     shared: Arc<Shared>,
     waker: Waker,
@@ -54,7 +54,7 @@ const HOLD: Duration = Duration::from_millis(5);
 
 impl Relay {
     /// Starts a relay to `server`, on a port of the same loopback address.
-    pub fn start(server: SocketAddr, impairment: Impairment) -> Relay {
+    pub(crate) fn start(server: SocketAddr, impairment: Impairment) -> Relay {
         println!("relay: {impairment:?}");
         let poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), WAKE).expect("a waker");
@@ -85,17 +85,17 @@ impl Relay {
     }
 
     /// Where clients connect to.
-    pub fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
     /// From now on (until `cut(false)`) nothing arrives at all.
-    pub fn cut(&self, cut: bool) {
+    pub(crate) fn cut(&self, cut: bool) {
         self.shared.cut.store(cut, Ordering::SeqCst);
     }
 
     /// Datagrams carried, and datagrams lost on purpose.
-    pub fn counts(&self) -> (u64, u64) {
+    pub(crate) fn counts(&self) -> (u64, u64) {
         (
             self.shared.carried.load(Ordering::SeqCst),
             self.shared.lost.load(Ordering::SeqCst),
