@@ -179,6 +179,20 @@ impl RangeSet {
         self.ranges.iter().map(|held| held.end - held.start).sum()
     }
 
+    /// Checks what must hold between any two calls.
+    #[cfg(test)]
+    pub(crate) fn invariants(&self) {
+        assert!(
+            self.iter().all(|held| held.start < held.end),
+            "an empty range: {self:?}"
+        );
+        let mut pairs = self.iter().zip(self.iter().skip(1));
+        assert!(
+            pairs.all(|(low, high)| low.end < high.start),
+            "not sorted, or touching: {self:?}"
+        );
+    }
+
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
         self.ranges.capacity() * size_of::<Range<u64>>()

@@ -253,7 +253,7 @@ impl Recovery {
         if class == SendClass::Probe {
             return Admission::Send;
         }
-        let room = self.room();
+        let room = self.cwnd_room();
         // A window smaller than the packet must not wait for an acknowledgement that nobody owes.
         if u64::from(size) > room && self.bytes_in_flight > 0 {
             return Admission::AwaitAck;
@@ -274,7 +274,7 @@ impl Recovery {
         self.counts.sent += 1;
         self.bytes_in_flight += u64::from(packet.size);
         self.probe_timer.on_sent(now, packet.imm);
-        self.window_use.on_sent(self.room(), self.mtu);
+        self.window_use.on_sent(self.cwnd_room(), self.mtu);
         self.pacer.on_sent(now, packet.size, app_limited);
         self.forget_old_losses(now);
     }
@@ -417,7 +417,7 @@ impl Recovery {
     }
 
     /// Bytes of the window that are free.
-    fn room(&self) -> u64 {
+    pub fn cwnd_room(&self) -> u64 {
         self.controller.cwnd().saturating_sub(self.bytes_in_flight)
     }
 

@@ -116,14 +116,17 @@ impl Connection {
         let srtt = self.recovery.rtt().srtt();
         self.acks
             .on_received(now, arrived, srtt, self.recv_credit.window());
-        if let Body::Data(Data {
-            tracked: tracked @ 0..u16::MAX,
-            ..
-        }) = packet.body
-        {
-            self.acks.raise_floor(number.minus(u64::from(tracked)));
+        if let Body::Data(data) = &packet.body {
+            self.forget_untracked(number, data.tracked);
         }
         Ok(())
+    }
+
+    /// What the sender tracks no longer need not be reported to it (docs/WIRE.md, DATA `aux`).
+    fn forget_untracked(&mut self, number: PacketNumber, tracked: u16) {
+        if tracked < u16::MAX {
+            self.acks.raise_floor(number.minus(u64::from(tracked)));
+        }
     }
 
     fn take_body(

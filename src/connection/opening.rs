@@ -12,6 +12,9 @@ use crate::stream::SendCredit;
 use crate::time::{Time, Timer};
 use crate::wire::{ConnectionId, Opening, Options, Packet, PacketNumber, VERSION, Window};
 
+/// MAX_ACK_DELAY where a SYN or SYNACK has none.
+const USUAL_ACK_DELAY: Duration = Duration::from_millis(8);
+
 /// A simultaneous open: both sides call, none listens.
 #[derive(Debug)]
 pub(super) struct Rendezvous {
@@ -156,9 +159,8 @@ impl Connection {
         if let Some(rtt) = terms.rtt {
             self.recovery.on_handshake_rtt(rtt);
         }
-        if let Some(delay) = terms.max_ack_delay {
-            self.recovery.set_max_ack_delay(delay);
-        }
+        self.recovery
+            .set_max_ack_delay(terms.max_ack_delay.unwrap_or(USUAL_ACK_DELAY));
         self.idle.on_heard(now);
         self.idle.idle_timeout = shorter(self.config.idle_timeout(), terms.idle_timeout);
         self.arm_silence(now);
@@ -181,10 +183,9 @@ impl Connection {
 
     /// The options of our SYN or SYNACK.
     pub(super) fn opening_options(&self, incarnation: u64) -> Options<'static> {
-        let usual = Duration::from_millis(8);
         let delay = self.config.max_ack_delay();
         Options {
-            max_ack_delay: (delay != usual).then_some(delay),
+            max_ack_delay: (delay != USUAL_ACK_DELAY).then_some(delay),
             idle_timeout: self.config.idle_timeout(),
             incarnation: Some(incarnation),
             ..Options::default()

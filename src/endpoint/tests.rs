@@ -5,7 +5,7 @@ mod handshake;
 mod leaving;
 
 use super::*;
-use crate::connection::event::LastAck;
+use crate::connection::LastAck;
 use crate::wire::{Body, Flags, Offset, Opening, PacketBuilder, PacketNumber, integrity};
 
 const CLIENT: &str = "192.0.2.7:40000";

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::table::{Keyed, shrink};
 use super::{after, since, whole_seconds};
-use crate::connection::event::LastAck;
+use crate::connection::LastAck;
 use crate::limits::{SPENT_LIFE, TIME_WAIT_ANSWER_GAP, TIME_WAIT_MAX};
 use crate::time::Time;
 use crate::wire::{AckFields, ConnectionId, Kind, Offset, PacketBuilder, PacketNumber, Window};

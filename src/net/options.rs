@@ -135,7 +135,7 @@ impl Stream {
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = checked(timeout)?;
         self.cell()
-            .with(|state, _| state.connection.set_user_timeout(timeout));
+            .with(|state, now| state.connection.set_user_timeout(now, timeout));
         Ok(())
     }
 }

@@ -105,18 +105,25 @@ impl RecvCredit {
     }
 
     /// Whether the peer should be told at once: the edge it knows leaves less than a quarter of the
-    /// window (or a closed one), and [`RecvCredit::advertise`] would move it.
+    /// window, or less than a sender waits for, and [`RecvCredit::advertise`] would move it.
+    ///
+    /// The second condition matters where few packets fill the window: a sender that keeps out of the
+    /// silly window would stand still before a quarter of the window is reached.
     pub fn wants_update(&self, rcv_nxt: Offset, read_offset: Offset, mss: u64) -> bool {
         let left = self.edge.since(rcv_nxt);
-        let is_short = left == 0 || left < self.window / 4;
+        let is_short = left < self.worth_telling(mss).max(self.window / 4);
         is_short && self.next_edge(read_offset, mss).is_some()
     }
 
     /// Where the edge would move to, if that is worth telling.
     fn next_edge(&self, read_offset: Offset, mss: u64) -> Option<Offset> {
         let edge = read_offset.plus(self.window);
-        let worth = mss.min(self.window / 2).max(1);
-        (edge.since(self.edge) >= worth).then_some(edge)
+        (edge.since(self.edge) >= self.worth_telling(mss)).then_some(edge)
+    }
+
+    /// The least step of the edge, bytes.
+    fn worth_telling(&self, mss: u64) -> u64 {
+        mss.min(self.window / 2).max(1)
     }
 
     /// The window's size in bytes.

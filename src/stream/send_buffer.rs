@@ -39,7 +39,8 @@ pub struct SendBuffer {
     bytes: VecDeque<u8>,
     snd_una: Offset,
     snd_nxt: Offset,
-    /// Within `snd_una + 1..snd_nxt`: acknowledged before a byte below was.
+    /// Within `snd_una + 1..snd_nxt`: acknowledged before a byte below was. As many ranges as there are
+    /// packets in flight at most, and so of `lost`.
     acked: RangeSet,
     /// Within `snd_una..snd_nxt`, nothing of it in `acked`: to be sent again.
     lost: RangeSet,
@@ -227,9 +228,53 @@ impl SendBuffer {
         self.bytes.capacity() + self.acked.memory() + self.lost.memory()
     }
 
+    /// Gives back the memory of an empty buffer; for a connection that has been quiet for a while.
+    ///
+    /// Until then an empty buffer keeps at most 2 KiB, so that small writes do not allocate each time.
+    pub fn shrink(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = VecDeque::new();
+        }
+        self.acked.shrink();
+        self.lost.shrink();
+    }
+
     /// The part of a range that was sent and is not below the oldest unacknowledged byte.
     fn in_flight_part(&self, range: Range<Offset>) -> Range<Offset> {
         range.start.max(self.snd_una)..range.end.min(self.snd_nxt)
+    }
+
+    /// Checks what must hold between any two calls.
+    #[cfg(test)]
+    fn invariants(&self) {
+        self.acked.invariants();
+        self.lost.invariants();
+        assert!(self.bytes.len() <= self.capacity, "more bytes than allowed");
+        assert!(
+            self.bytes.capacity() <= self.capacity,
+            "more memory than allowed"
+        );
+        assert!(
+            self.snd_una <= self.snd_nxt && self.snd_nxt <= self.end(),
+            "{self:?}"
+        );
+        let sent = self.snd_una.get()..self.snd_nxt.get();
+        for range in self.acked.iter().chain(self.lost.iter()) {
+            assert!(
+                sent.start <= range.start && range.end <= sent.end,
+                "not in flight: {self:?}"
+            );
+        }
+        assert!(
+            self.acked
+                .first()
+                .is_none_or(|acked| acked.start > sent.start),
+            "{self:?}"
+        );
+        for range in self.lost.iter() {
+            let unacked: Vec<_> = self.acked.missing(range.clone()).collect();
+            assert_eq!(unacked, [range], "both lost and acknowledged: {self:?}");
+        }
     }
 
     /// Everything is acknowledged: keeps no more memory than an idle connection may cost.

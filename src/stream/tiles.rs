@@ -1,10 +1,10 @@
 //! Memory for received bytes: chunks of fixed size that tile the stream.
 //!
 //! ```text
-//!   offset      0        2048      4096      6144
-//!               |---------|---------|---------|---------|
-//!   chunk          read      held     absent     held
-//!               front of `chunks` ^
+//!   offset   0         2048      4096      6144      8192
+//!            |----------|---------|---------|---------|
+//!                 read      held     absent     held
+//!                       ^ base, front of `chunks`
 //! ```
 //!
 //! Byte `n` of the stream has its place in chunk `n / CHUNK_BYTES` and nowhere else. So whatever the order,
@@ -17,6 +17,9 @@ use crate::limits::CHUNK_BYTES;
 use crate::wire::Offset;
 
 /// Free chunks that are kept for the data to come: as much as one receive call can deliver (64 KiB).
+///
+/// A reader that keeps up empties all chunks after each batch. To allocate them anew each time would
+/// treble the cost of a segment (180 instead of 64 ns, measured). [`Tiles::shrink`] gives them back.
 const SPARE_MAX: usize = 32;
 
 type Chunk = Box<[u8; CHUNK_BYTES]>;
@@ -106,6 +109,34 @@ impl Tiles {
         if self.chunks.is_empty() {
             self.chunks = VecDeque::new();
         }
+    }
+
+    /// Checks what must hold between any two calls; everything below `read_offset` was read.
+    #[cfg(test)]
+    pub(super) fn invariants(&self, read_offset: Offset) {
+        assert!(self.base <= read_offset, "unread bytes were released");
+        assert!(
+            read_offset.len_since(self.base) < CHUNK_BYTES,
+            "a chunk was read and not released"
+        );
+        assert_eq!(
+            self.base.len_since(Offset::ZERO) % CHUNK_BYTES,
+            0,
+            "a chunk begins off the grid"
+        );
+        assert_eq!(
+            self.held,
+            self.chunks.iter().flatten().count(),
+            "chunks miscounted"
+        );
+        assert!(
+            self.spare.len() <= SPARE_MAX,
+            "more spare chunks than allowed"
+        );
+        assert!(
+            self.chunks.back().is_none_or(Option::is_some),
+            "the last chunk is absent"
+        );
     }
 
     /// Bytes of memory held.

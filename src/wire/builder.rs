@@ -41,8 +41,13 @@ use crate::limits::{ACK_RANGES_ENCODE_MAX, COOKIE_BYTES_MAX, SYN_BYTES};
 pub struct PacketBuilder<'b> {
     buffer: &'b mut [u8],
     kind: Kind,
+    version: u8,
     flags: u8,
-    /// Bytes written so far.
+    dcid: u64,
+    pn: TruncatedNumber,
+    aux: u16,
+    offset: u64,
+    /// Bytes written so far, the base header included, which `finish` fills.
     len: usize,
     /// Where the header ends; the end of what is written until there is a payload or padding.
     header_len: usize,
@@ -67,19 +72,19 @@ impl<'b> PacketBuilder<'b> {
             kind == Kind::Syn,
             "every packet but a SYN has a receiver's id"
         );
-        let mut packet = PacketBuilder {
+        PacketBuilder {
             buffer,
             kind,
+            version: VERSION,
             flags: 0,
+            dcid: dcid.map_or(0, ConnectionId::get),
+            pn: pn.into(),
+            aux: 0,
+            offset: 0,
             len: BASE_LEN,
             header_len: BASE_LEN,
             payload_len: 0,
-        };
-        packet.buffer[..BASE_LEN].fill(0);
-        packet.version(VERSION);
-        packet.put(at::DCID, dcid.map_or(0, ConnectionId::get).to_be_bytes());
-        packet.put(at::PN, pn.into().get().to_be_bytes());
-        packet
+        }
     }
 
     /// Another version than this crate's: only for VERSIONS, which carries that of its SYN.
@@ -89,7 +94,7 @@ impl<'b> PacketBuilder<'b> {
             "only VERSIONS speaks for another version"
         );
         debug_assert!(version < 16, "a version has four bits");
-        self.put(at::VERSION_TYPE, [(version << 4) | self.kind.bits()]);
+        self.version = version;
     }
 
     /// Sets flags.
@@ -111,12 +116,12 @@ impl<'b> PacketBuilder<'b> {
 
     /// Sets the field whose meaning depends on the kind.
     pub fn aux(&mut self, aux: u16) {
-        self.put(at::AUX, aux.to_be_bytes());
+        self.aux = aux;
     }
 
     /// Sets the offset field.
     pub fn offset(&mut self, offset: u64) {
-        self.put(at::OFFSET, offset.to_be_bytes());
+        self.offset = offset;
     }
 
     /// The fixed part of SYN and SYNACK (own cid, datagram limit, window, clock, service).
@@ -254,15 +259,28 @@ impl<'b> PacketBuilder<'b> {
             !self.kind.is_opening() || self.header_len >= BASE_LEN + OPENING_LEN,
             "SYN and SYNACK have an opening"
         );
+        let base = self.base();
+        let datagram = &mut self.buffer[..self.len];
+        datagram[..BASE_LEN].copy_from_slice(&base);
+        let checksum = integrity::checksum(datagram).to_be_bytes();
+        datagram[at::CHECKSUM..at::DCID].copy_from_slice(&checksum);
+        self.len
+    }
+
+    /// The base header, its checksum still zero.
+    fn base(&self) -> [u8; BASE_LEN] {
         let words = u8::try_from(self.header_len / WORD).expect("all parts together fit a header");
         let payload_len = u16::try_from(self.payload_len).expect("a payload fits a datagram");
-        self.put(at::FLAGS, [self.flags]);
-        self.put(at::PAYLOAD_LEN, payload_len.to_be_bytes());
-        self.put(at::HEADER_WORDS, [words]);
-        let datagram = &mut self.buffer[..self.len];
-        let checksum = integrity::checksum(datagram).to_be_bytes();
-        datagram[at::CHECKSUM..at::CHECKSUM + checksum.len()].copy_from_slice(&checksum);
-        self.len
+        let mut base = [0; BASE_LEN];
+        base[at::VERSION_TYPE] = (self.version << 4) | self.kind.bits();
+        base[at::FLAGS] = self.flags;
+        base[at::PAYLOAD_LEN..at::CHECKSUM].copy_from_slice(&payload_len.to_be_bytes());
+        base[at::DCID..at::PN].copy_from_slice(&self.dcid.to_be_bytes());
+        base[at::PN..at::HEADER_WORDS].copy_from_slice(&self.pn.get().to_be_bytes());
+        base[at::HEADER_WORDS] = words;
+        base[at::AUX..at::OFFSET].copy_from_slice(&self.aux.to_be_bytes());
+        base[at::OFFSET..].copy_from_slice(&self.offset.to_be_bytes());
+        base
     }
 
     /// Writes up to `max` ranges that lie below `start`; how many.
@@ -334,11 +352,6 @@ impl<'b> PacketBuilder<'b> {
         } else {
             self.flags & !bit
         };
-    }
-
-    /// Writes a field of the base header.
-    fn put<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
-        self.buffer[at..at + N].copy_from_slice(&bytes);
     }
 }
 

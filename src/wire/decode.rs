@@ -140,29 +140,30 @@ pub fn decode(datagram: &[u8]) -> Result<Packet<'_>, DecodeError> {
     let Sections { header, payload } = base.sections(kind, rest)?;
 
     let mut header = Reader(header);
-    let opening = base.opening(kind, &mut header)?;
+    let body = base.body(kind, &mut header, payload)?;
     let ack = match base.has(flag::ACK) {
         true => Some(AckBlock::decode(&mut header)?),
         false => None,
     };
-    let options = match kind.is_opening() || base.has(flag::EXT) {
-        true => Options::decode(header.take_rest())?,
-        false => Options::default(),
-    };
-    if !header.is_empty() {
-        return Err(DecodeError::HeaderLength);
-    }
-    if options.unknown_critical && !kind.is_opening() {
-        return Err(DecodeError::CriticalOption);
-    }
-    Ok(Packet {
+    let packet = |options| Packet {
         dcid,
         pn: base.pn,
         flags,
         ack,
         options,
-        body: base.body(kind, opening, payload)?,
-    })
+        body,
+    };
+    if header.is_empty() {
+        return Ok(packet(Options::default()));
+    }
+    if !kind.is_opening() && !base.has(flag::EXT) {
+        return Err(DecodeError::HeaderLength);
+    }
+    let options = Options::decode(header.take_rest())?;
+    if options.unknown_critical && !kind.is_opening() {
+        return Err(DecodeError::CriticalOption);
+    }
+    Ok(packet(options))
 }
 
 /// Type, receiver's id (`None` for a SYN) and number of a packet of ours that somebody quotes.
@@ -320,25 +321,12 @@ impl Base {
         Ok(Sections { header, payload })
     }
 
-    /// The fixed part of a SYN or SYNACK; `None` for other types.
-    #[inline]
-    fn opening(&self, kind: Kind, header: &mut Reader<'_>) -> Result<Option<Opening>, DecodeError> {
-        if !kind.is_opening() {
-            return Ok(None);
-        }
-        if self.pn.get() == 0 {
-            return Err(DecodeError::FirstNumber);
-        }
-        let cid = ConnectionId::new(self.offset).ok_or(DecodeError::ZeroId)?;
-        let opening = Opening::decode(cid, self.aux, header).ok_or(DecodeError::HeaderLength)?;
-        Ok(Some(opening))
-    }
-
+    /// What the type adds. Takes the opening, if the type has one, off `header`.
     #[inline]
     fn body<'d>(
         &self,
         kind: Kind,
-        opening: Option<Opening>,
+        header: &mut Reader<'_>,
         payload: &'d [u8],
     ) -> Result<Body<'d>, DecodeError> {
         Ok(match kind {
@@ -370,9 +358,18 @@ impl Base {
             }),
             Kind::Unknown => Body::Unknown,
             Kind::Versions => Body::Versions(payload),
-            Kind::Syn => Body::Syn(opening.ok_or(DecodeError::HeaderLength)?),
-            Kind::SynAck => Body::SynAck(opening.ok_or(DecodeError::HeaderLength)?),
+            Kind::Syn => Body::Syn(self.opening(header)?),
+            Kind::SynAck => Body::SynAck(self.opening(header)?),
         })
+    }
+
+    /// The fixed part of a SYN or SYNACK.
+    fn opening(&self, header: &mut Reader<'_>) -> Result<Opening, DecodeError> {
+        if self.pn.get() == 0 {
+            return Err(DecodeError::FirstNumber);
+        }
+        let cid = ConnectionId::new(self.offset).ok_or(DecodeError::ZeroId)?;
+        Opening::decode(cid, self.aux, header).ok_or(DecodeError::HeaderLength)
     }
 }
 

@@ -1,0 +1,355 @@
+//! The whole crate over real sockets of this machine: a few checks that everything is plugged together.
+
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, UdpSocket};
+use std::thread;
+use std::time::Duration;
+
+use aqueduct::{CloseError, Delivered, Endpoint, Listener, Stream, StreamError};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn pair() -> (Stream, Stream) {
+    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let client = Stream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, peer) = listener.accept().unwrap();
+    assert_eq!(peer, client.local_addr().unwrap());
+    (client, server)
+}
+
+/// Bytes that repeat only after megabytes, so that a piece in the wrong place shows.
+fn pattern(from: u64, len: usize) -> Vec<u8> {
+    (from..)
+        .take(len)
+        .map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+        .collect()
+}
+
+#[test]
+fn what_is_written_comes_back_and_the_end_after_it() {
+    let (mut client, mut server) = pair();
+    let echo = thread::spawn(move || {
+        let mut all = Vec::new();
+        server.read_to_end(&mut all).unwrap();
+        server.write_all(&all).unwrap();
+    });
+    let sent = pattern(0, 300_000);
+    client.write_all(&sent).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut back = Vec::new();
+    client.read_to_end(&mut back).unwrap();
+    assert!(back == sent, "the same bytes");
+    assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+    echo.join().unwrap();
+}
+
+#[test]
+fn sixty_four_mebibytes_arrive_as_they_were_sent() {
+    const TOTAL: usize = 64 << 20;
+    let (mut client, mut server) = pair();
+    let writer = thread::spawn(move || {
+        let block = pattern(0, 1 << 20);
+        for _ in 0..TOTAL / block.len() {
+            client.write_all(&block).unwrap();
+        }
+        client.close(PATIENCE).unwrap()
+    });
+    let block = pattern(0, 1 << 20);
+    let mut buf = vec![0; 256 << 10];
+    let mut at = 0;
+    loop {
+        let len = server.read(&mut buf).unwrap();
+        if len == 0 {
+            break;
+        }
+        let mut rest = &buf[..len];
+        while !rest.is_empty() {
+            let from = at % block.len();
+            let part = rest.len().min(block.len() - from);
+            assert!(
+                rest[..part] == block[from..from + part],
+                "wrong bytes near {at}"
+            );
+            at += part;
+            rest = &rest[part..];
+        }
+    }
+    assert_eq!(at, TOTAL);
+    assert_eq!(writer.join().unwrap().acked, TOTAL as u64);
+}
+
+#[test]
+fn both_directions_and_many_streams_at_once() {
+    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let served: Vec<_> = listener
+            .incoming()
+            .take(8)
+            .map(|stream| {
+                let mut stream = stream.unwrap();
+                let mut reader = stream.try_clone().unwrap();
+                thread::spawn(move || io::copy(&mut reader, &mut stream).unwrap())
+            })
+            .collect();
+        served
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum::<u64>()
+    });
+    let shared = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let clients: Vec<_> = (0..8_u64)
+        .map(|number| {
+            let stream = if number % 2 == 0 {
+                Stream::connect(address).unwrap()
+            } else {
+                shared.connect(address).unwrap()
+            };
+            thread::spawn(move || {
+                let sent = pattern(number << 32, 1 << 20);
+                let mut writer = stream.try_clone().unwrap();
+                let copy = sent.clone();
+                let writing = thread::spawn(move || {
+                    writer.write_all(&copy).unwrap();
+                    writer.shutdown(Shutdown::Write).unwrap();
+                });
+                let mut back = Vec::new();
+                (&stream).read_to_end(&mut back).unwrap();
+                writing.join().unwrap();
+                assert!(back == sent, "stream {number}");
+            })
+        })
+        .collect();
+    for client in clients {
+        client.join().unwrap();
+    }
+    assert_eq!(server.join().unwrap(), 8 << 20);
+    assert!(
+        shared.wait_idle(PATIENCE),
+        "the endpoint's streams are over"
+    );
+}
+
+#[test]
+fn a_closed_port_refuses_at_once_and_says_who() {
+    let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let error = Stream::connect(free).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    let cause = error
+        .get_ref()
+        .unwrap()
+        .downcast_ref::<StreamError>()
+        .unwrap();
+    assert!(cause.to_string().contains(&free.to_string()), "{cause}");
+
+    let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let error = endpoint.connect(free).unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::ConnectionRefused,
+        "an unconnected socket, by ICMP"
+    );
+    let quiet = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let error = Stream::connect(quiet.local_addr().unwrap()).unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::ConnectionRefused,
+        "an endpoint without listener"
+    );
+}
+
+#[test]
+fn a_silent_address_times_out() {
+    let black_hole = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = black_hole.local_addr().unwrap();
+    let error = Stream::connect_timeout(&address, Duration::from_millis(50)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    let error = Stream::connect_timeout(&address, Duration::ZERO).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn reads_and_writes_wait_no_longer_than_asked() {
+    let (client, _server) = pair();
+    client
+        .set_read_timeout(Some(Duration::from_millis(20)))
+        .unwrap();
+    assert_eq!(
+        (&client).read(&mut [0; 8]).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
+    client
+        .set_write_timeout(Some(Duration::from_millis(20)))
+        .unwrap();
+    let full = loop {
+        match (&client).write(&[0; 64 << 10]) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    client.set_nonblocking(true).unwrap();
+    assert_eq!(
+        (&client).read(&mut [0; 8]).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
+    assert_eq!(
+        (&client).write(&[0; 8]).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
+    assert_eq!(
+        client
+            .set_read_timeout(Some(Duration::ZERO))
+            .unwrap_err()
+            .kind(),
+        ErrorKind::InvalidInput
+    );
+}
+
+#[test]
+fn peek_leaves_the_bytes_and_vectors_are_taken_as_one() {
+    let (mut client, mut server) = pair();
+    let parts = [
+        IoSlice::new(b"one "),
+        IoSlice::new(b""),
+        IoSlice::new(b"two"),
+    ];
+    assert_eq!(client.write_vectored(&parts).unwrap(), 7);
+    client.wait_delivered(Delivered::Acked, PATIENCE).unwrap();
+    let mut buf = [0; 7];
+    assert_eq!(server.peek(&mut buf).unwrap(), 7);
+    let (mut a, mut b) = ([0; 3], [0; 9]);
+    let len = server
+        .read_vectored(&mut [IoSliceMut::new(&mut a), IoSliceMut::new(&mut b)])
+        .unwrap();
+    assert_eq!((len, &a, &b[..4]), (7, b"one", b" two".as_slice()));
+    client.wait_delivered(Delivered::Read, PATIENCE).unwrap();
+}
+
+#[test]
+fn a_reset_is_told_once_then_the_stream_is_over() {
+    let (client, server) = pair();
+    server.abort(300);
+    let mut buf = [0; 8];
+    assert_eq!(
+        (&client).read(&mut buf).unwrap_err().kind(),
+        ErrorKind::ConnectionReset
+    );
+    assert_eq!((&client).read(&mut buf).unwrap(), 0);
+    assert_eq!(
+        (&client).write(b"x").unwrap_err().kind(),
+        ErrorKind::BrokenPipe
+    );
+    assert_eq!(
+        client.peer_addr().unwrap_err().kind(),
+        ErrorKind::NotConnected
+    );
+    assert_eq!(
+        client.shutdown(Shutdown::Both).unwrap_err().kind(),
+        ErrorKind::NotConnected
+    );
+    assert!(client.local_addr().is_ok());
+    assert_eq!(client.info().reset_code, Some(300));
+}
+
+#[test]
+fn a_dropped_listener_resets_what_it_has_not_accepted() {
+    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = Stream::connect(address).unwrap();
+    (&client).write_all(b"hello?").unwrap();
+    client.wait_delivered(Delivered::Acked, PATIENCE).unwrap();
+    drop(listener);
+    assert_eq!(
+        (&client).read(&mut [0; 1]).unwrap_err().kind(),
+        ErrorKind::ConnectionReset
+    );
+    assert_eq!(
+        (&client).write(b"x").unwrap_err().kind(),
+        ErrorKind::BrokenPipe
+    );
+}
+
+#[test]
+fn dropping_a_stream_delivers_what_it_holds() {
+    let (mut client, mut server) = pair();
+    let sent = pattern(7, 700_000);
+    client.write_all(&sent).unwrap();
+    drop(client);
+    let mut all = Vec::new();
+    server.read_to_end(&mut all).unwrap();
+    assert!(all == sent);
+    assert!(
+        aqueduct::drain(PATIENCE) || cfg!(test),
+        "other tests may hold unread data"
+    );
+}
+
+#[test]
+fn close_waits_for_delivery_and_says_what_is_missing() {
+    let (mut client, server) = pair();
+    client.write_all(b"all of it").unwrap();
+    let closed = client.close(PATIENCE).unwrap();
+    assert_eq!(closed.acked, 9);
+    drop(server);
+
+    let (client, server) = pair();
+    client
+        .set_write_timeout(Some(Duration::from_millis(20)))
+        .unwrap();
+    while (&client).write(&[1; 64 << 10]).is_ok() {}
+    match client.close(Duration::from_millis(20)) {
+        Err(CloseError::TimedOut { acked, written, .. }) => assert!(acked < written),
+        other => panic!("the peer has read nothing: {other:?}"),
+    }
+    drop(server);
+}
+
+#[test]
+fn two_who_meet_make_one_stream() {
+    let one = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let two = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (to_one, to_two) = (one.local_addr().unwrap(), two.local_addr().unwrap());
+    let other = thread::spawn(move || two.connect_rendezvous(to_one, 77).unwrap());
+    let here = one.connect_rendezvous(to_two, 77).unwrap();
+    let there = other.join().unwrap();
+    (&here).write_all(b"a").unwrap();
+    (&there).write_all(b"b").unwrap();
+    let mut byte = [0];
+    (&there).read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"a");
+    (&here).read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"b");
+}
+
+#[test]
+fn a_port_is_free_again_when_its_streams_are_over() {
+    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    assert_eq!(
+        Listener::bind(address).unwrap_err().kind(),
+        ErrorKind::AddrInUse
+    );
+    drop(listener);
+    let again = (0..1_000_000).find_map(|_| {
+        thread::yield_now();
+        Listener::bind(address).ok()
+    });
+    assert_eq!(again.unwrap().local_addr().unwrap(), address);
+}
+
+#[test]
+fn an_endpoint_reports_what_it_left() {
+    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let stream = endpoint.connect(listener.local_addr().unwrap()).unwrap();
+    let report = endpoint.close(Duration::from_millis(10));
+    assert_eq!((report.finished, report.aborted), (0, 1));
+    assert_eq!(
+        (&stream).read(&mut [0]).unwrap_err().kind(),
+        ErrorKind::ConnectionAborted
+    );
+}
