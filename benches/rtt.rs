@@ -13,8 +13,9 @@ use bare_udp::BareUdp;
 use support::carrier::{Carriers, exit, serve_as};
 use support::latency::{Connects, RoundTrips, print_connects, print_round_trips};
 use support::peer::Peer;
-use support::transport::Kernel;
+use support::transport::{Aqueduct, Kernel};
 
+#[allow(dead_code, reason = "each benchmark uses one of its servers")]
 #[path = "support/bare_udp.rs"]
 mod bare_udp;
 #[allow(dead_code, reason = "each benchmark uses its own part")]
@@ -49,7 +50,11 @@ struct Arguments {
 
 /// The first is what the others are compared with.
 fn carriers() -> Carriers {
-    vec![Box::new(Kernel), Box::new(BareUdp::PingPong)]
+    vec![
+        Box::new(Kernel),
+        Box::new(Aqueduct),
+        Box::new(BareUdp::PingPong),
+    ]
 }
 
 fn main() -> ExitCode {

@@ -14,8 +14,9 @@ use support::carrier::{Carriers, exit, serve_as};
 use support::now;
 use support::peer::Peer;
 use support::statistics::{Samples, megabytes, micros, nanos, per_second, print_table, ratio};
-use support::transport::Kernel;
+use support::transport::{Aqueduct, Kernel};
 
+#[allow(dead_code, reason = "each benchmark uses one of its servers")]
 #[path = "support/bare_udp.rs"]
 mod bare_udp;
 #[allow(dead_code, reason = "each benchmark uses its own part")]
@@ -47,7 +48,11 @@ struct Arguments {
 
 /// The first is what the others are compared with.
 fn carriers() -> Carriers {
-    vec![Box::new(Kernel), Box::new(BareUdp::Bulk)]
+    vec![
+        Box::new(Kernel),
+        Box::new(Aqueduct),
+        Box::new(BareUdp::Bulk),
+    ]
 }
 
 fn main() -> ExitCode {

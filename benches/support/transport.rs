@@ -54,3 +54,77 @@ impl Transport for Kernel {
         stream.shutdown(Shutdown::Write)
     }
 }
+
+/// Aqueduct, each connection of a client with a UDP socket of its own, as `Stream::connect` makes it.
+pub(crate) struct Aqueduct;
+
+impl Transport for Aqueduct {
+    const NAME: &'static str = "aqueduct";
+
+    type Listener = aqueduct::Listener;
+    type Stream = aqueduct::Stream;
+
+    fn listen(&self) -> io::Result<(aqueduct::Listener, SocketAddr)> {
+        let listener = aqueduct::Listener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    }
+
+    fn accept(&self, listener: &aqueduct::Listener) -> io::Result<aqueduct::Stream> {
+        let (stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn connect(&self, server: SocketAddr) -> io::Result<aqueduct::Stream> {
+        let stream = aqueduct::Stream::connect(server)?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn finish(&self, stream: &mut aqueduct::Stream) -> io::Result<()> {
+        stream.shutdown(Shutdown::Write)
+    }
+}
+
+/// Aqueduct, all connections of a client on one UDP socket.
+pub(crate) struct SharedSocket(aqueduct::Endpoint);
+
+impl SharedSocket {
+    /// A client with a free port of the loopback address.
+    ///
+    /// # Errors
+    ///
+    /// The system's error.
+    pub(crate) fn new() -> io::Result<SharedSocket> {
+        Ok(SharedSocket(aqueduct::Endpoint::bind((
+            Ipv4Addr::LOCALHOST,
+            0,
+        ))?))
+    }
+}
+
+impl Transport for SharedSocket {
+    const NAME: &'static str = "aqueduct, shared socket";
+
+    type Listener = aqueduct::Listener;
+    type Stream = aqueduct::Stream;
+
+    fn listen(&self) -> io::Result<(aqueduct::Listener, SocketAddr)> {
+        Aqueduct.listen()
+    }
+
+    fn accept(&self, listener: &aqueduct::Listener) -> io::Result<aqueduct::Stream> {
+        Aqueduct.accept(listener)
+    }
+
+    fn connect(&self, server: SocketAddr) -> io::Result<aqueduct::Stream> {
+        let stream = self.0.connect(server)?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn finish(&self, stream: &mut aqueduct::Stream) -> io::Result<()> {
+        Aqueduct.finish(stream)
+    }
+}

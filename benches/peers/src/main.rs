@@ -23,7 +23,7 @@ use support::carrier::{Carriers, exit, serve_as};
 use support::latency::{Connects, RoundTrips, print_connects, print_round_trips};
 use support::peer::Peer;
 use support::statistics::{Samples, megabytes, per_second, print_table, ratio};
-use support::transport::Kernel;
+use support::transport::{Aqueduct, Kernel, SharedSocket};
 
 mod quic;
 #[allow(dead_code, reason = "each benchmark uses its own part")]
@@ -65,7 +65,12 @@ struct Arguments {
 
 /// The first is what the others are compared with.
 fn carriers(certificate: &Path) -> io::Result<Carriers> {
-    Ok(vec![Box::new(Kernel), Box::new(Quic::new(certificate)?)])
+    Ok(vec![
+        Box::new(Kernel),
+        Box::new(Aqueduct),
+        Box::new(SharedSocket::new()?),
+        Box::new(Quic::new(certificate)?),
+    ])
 }
 
 fn main() -> ExitCode {
