@@ -13,6 +13,7 @@ use bare_udp::BareUdp;
 use support::carrier::{Carriers, exit, serve_as};
 use support::latency::{Connects, RoundTrips, print_connects, print_round_trips};
 use support::peer::Peer;
+use support::placement::Placement;
 use support::transport::{Aqueduct, Kernel};
 
 #[allow(dead_code, reason = "each benchmark uses one of its servers")]
@@ -43,6 +44,9 @@ struct Arguments {
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
+    /// Which processors the two processes run on
+    #[arg(long, value_enum, default_value_t)]
+    placement: Placement,
     /// Be the server
     #[arg(long, hide = true)]
     peer: Option<String>,
@@ -76,13 +80,14 @@ struct Figures {
 }
 
 fn measure(arguments: &Arguments) -> io::Result<()> {
+    arguments.placement.enter()?;
     println!(
         "{} rounds of {} messages and {} connections over loopback, two processes",
         arguments.rounds, arguments.messages, arguments.connections
     );
     let mut measured = Vec::new();
     for carrier in carriers() {
-        let peer = Peer::start(carrier.name(), &[])?;
+        let peer = Peer::start(arguments.placement, carrier.name(), &[])?;
         measured.push((carrier, peer, Figures::default()));
     }
     for round in 1..=arguments.rounds {

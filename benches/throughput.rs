@@ -13,6 +13,7 @@ use bare_udp::BareUdp;
 use support::carrier::{Carriers, exit, serve_as};
 use support::now;
 use support::peer::Peer;
+use support::placement::Placement;
 use support::statistics::{Samples, megabytes, micros, nanos, per_second, print_table, ratio};
 use support::transport::{Aqueduct, Kernel};
 
@@ -41,6 +42,9 @@ struct Arguments {
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
+    /// Which processors the two processes run on
+    #[arg(long, value_enum, default_value_t)]
+    placement: Placement,
     /// Be the server
     #[arg(long, hide = true)]
     peer: Option<String>,
@@ -75,6 +79,7 @@ struct Figures {
 }
 
 fn measure(arguments: &Arguments) -> io::Result<()> {
+    arguments.placement.enter()?;
     let total = arguments.mib << 20;
     println!(
         "{} rounds of {} MiB over loopback, two processes, every byte compared",
@@ -83,7 +88,7 @@ fn measure(arguments: &Arguments) -> io::Result<()> {
     let carriers = carriers();
     let peers: Vec<_> = carriers
         .iter()
-        .map(|carrier| Peer::start(carrier.name(), &[]))
+        .map(|carrier| Peer::start(arguments.placement, carrier.name(), &[]))
         .collect::<Result<_, _>>()?;
     let mut figures = vec![Figures::default(); WRITES.len() * carriers.len()];
     let begin = now();
