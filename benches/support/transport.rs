@@ -11,8 +11,7 @@ pub(crate) trait Transport {
     type Stream: Read + Write;
 
     /// What tables call it.
-    const NAME: &'static str;
-
+    fn name(&self) -> &'static str;
     /// Listens on a free port of the loopback address.
     fn listen(&self) -> io::Result<(Self::Listener, SocketAddr)>;
     /// Waits for the next client.
@@ -27,10 +26,12 @@ pub(crate) trait Transport {
 pub(crate) struct Kernel;
 
 impl Transport for Kernel {
-    const NAME: &'static str = "kernel TCP";
-
     type Listener = TcpListener;
     type Stream = TcpStream;
+
+    fn name(&self) -> &'static str {
+        "kernel TCP"
+    }
 
     fn listen(&self) -> io::Result<(TcpListener, SocketAddr)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -59,10 +60,12 @@ impl Transport for Kernel {
 pub(crate) struct Aqueduct;
 
 impl Transport for Aqueduct {
-    const NAME: &'static str = "aqueduct";
-
     type Listener = aqueduct::Listener;
     type Stream = aqueduct::Stream;
+
+    fn name(&self) -> &'static str {
+        "aqueduct"
+    }
 
     fn listen(&self) -> io::Result<(aqueduct::Listener, SocketAddr)> {
         let listener = aqueduct::Listener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -105,10 +108,12 @@ impl SharedSocket {
 }
 
 impl Transport for SharedSocket {
-    const NAME: &'static str = "aqueduct, shared socket";
-
     type Listener = aqueduct::Listener;
     type Stream = aqueduct::Stream;
+
+    fn name(&self) -> &'static str {
+        "aqueduct, shared socket"
+    }
 
     fn listen(&self) -> io::Result<(aqueduct::Listener, SocketAddr)> {
         Aqueduct.listen()

@@ -73,7 +73,8 @@ fn carriers(certificate: &Path) -> io::Result<Carriers> {
         Box::new(Kernel),
         Box::new(Aqueduct),
         Box::new(SharedSocket::new()?),
-        Box::new(Quic::new(certificate)?),
+        Box::new(Quic::with_threads(certificate)?),
+        Box::new(Quic::on_the_calling_thread(certificate)?),
     ])
 }
 
