@@ -178,5 +178,7 @@ impl Write for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.connection.close(0_u32.into(), b"");
+        // Without tokio's threads nobody would send that until the next call.
+        self.runtime.block_on(tokio::task::yield_now());
     }
 }
