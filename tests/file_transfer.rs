@@ -178,6 +178,27 @@ fn without_arguments_a_random_file_is_sent_and_verified() {
 }
 
 #[test]
+fn a_bad_network_in_between_costs_time_and_no_byte() {
+    let faults = "--loss 0.05 --delay 2ms --reorder 0.1 --duplicate 0.02 --corrupt 0.01 --seed 7";
+    let mut arguments = vec!["--size".to_owned(), "2MiB".to_owned()];
+    arguments.extend(faults.split(' ').map(String::from));
+    let output = start(&arguments).finish();
+    output.expect(0);
+    let relay = output
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("relay: "));
+    let relay = relay.unwrap_or_else(|| panic!("no relay: {output:?}"));
+    assert!(
+        !relay.contains(" 0 lost") && !relay.contains(" 0 corrupted"),
+        "{relay}"
+    );
+    let verified = output.stdout.lines().last().unwrap();
+    assert!(verified.contains(" 2097152 bytes in "), "{verified}");
+    assert!(!verified.contains(", 0 retransmitted"), "{verified}");
+}
+
+#[test]
 fn several_files_keep_their_names_and_their_bytes() {
     let place = Place::new();
     let receiver = place.receiver(&["--once"]);
