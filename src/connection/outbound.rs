@@ -166,7 +166,8 @@ impl Connection {
         let size = self.mtu.next_probe()?;
         let waiting = self.send.end().since(self.send.snd_nxt());
         let opened = self.phase == Phase::Open && matches!(self.handshake, Handshake::Done);
-        if !opened || waiting < WORTHWHILE * self.mss() || self.send.has_lost() {
+        let repairing = self.send.has_lost() || self.path.is_changing();
+        if !opened || waiting < WORTHWHILE * self.mss() || repairing {
             return None;
         }
         let room = batch.room(usize::from(size))?;
