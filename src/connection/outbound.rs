@@ -391,9 +391,6 @@ impl Connection {
             self.counters.bytes_retransmitted += len_u64(range_len(&data));
         }
         self.wants.small_segment = false;
-        if self.is_proving() {
-            self.timers.stop(Timer::Liveness);
-        }
         self.arm_rest(now);
         let contents = Contents {
             data,
