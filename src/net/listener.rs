@@ -256,17 +256,16 @@ mod tests {
 
         let listener = Listener::bind("127.0.0.1:0").unwrap();
         let shard = listener.listening.anchor.shard.clone();
-        for wait in [0, 1, 5, 20] {
-            // Between asking and leaving, the shard's own thread lets go, and may fall asleep for good.
-            let waiting = Baton::enter(&shard, Rank::Stream);
-            let never = std::sync::Condvar::new();
+        let pass = |time| {
             let mutex = std::sync::Mutex::new(());
             let guard = mutex.lock().unwrap();
-            drop(
-                never
-                    .wait_timeout(guard, Duration::from_millis(wait))
-                    .unwrap(),
-            );
+            drop(std::sync::Condvar::new().wait_timeout(guard, time).unwrap());
+        };
+        for wait in [0, 1, 5, 20].map(Duration::from_millis) {
+            // Time for the shard's own thread to take the turns; asked, it lets go and may fall asleep.
+            pass(Duration::from_millis(10));
+            let waiting = Baton::enter(&shard, Rank::Stream);
+            pass(wait);
             drop(waiting);
             let client = Stream::connect(listener.local_addr().unwrap()).unwrap();
             let (server, _) = listener.accept().unwrap();
