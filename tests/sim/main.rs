@@ -5,6 +5,7 @@
 
 mod close;
 mod close_races;
+mod details;
 mod determinism;
 mod handshake;
 mod icmp;
