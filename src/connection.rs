@@ -174,6 +174,8 @@ pub struct Connection {
     /// The end of what the peer's application has read.
     read_by_peer: Offset,
     unread_at_peer: u32,
+    /// What our last ACK block said to be unread here.
+    reported_unread: u32,
     unsent_acks: u32,
     /// Verified port-unreachables since the peer was last heard.
     unreachables: u8,
@@ -321,6 +323,7 @@ impl Connection {
             peer_ack_number: 0,
             read_by_peer: Offset::ZERO,
             unread_at_peer: 0,
+            reported_unread: 0,
             unsent_acks: 0,
             unreachables: 0,
             window_probes: 0,

@@ -105,6 +105,8 @@ pub mod error;
 pub mod limits;
 pub mod range_set;
 pub mod recovery;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod stream;
 pub mod time;
 pub mod wire;

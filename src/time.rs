@@ -143,4 +143,6 @@ pub enum Timer {
     Linger,
     /// FIN_WAIT_2 without an owner.
     FinWait2,
+    /// Nothing happened for a while: memory is given back.
+    Rest,
 }

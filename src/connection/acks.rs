@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::limits::RECEIVED_RANGES_MAX;
 use crate::range_set::RangeSet;
 use crate::time::Time;
-use crate::wire::{Ecn, EcnCounts, PacketNumber, TruncatedNumber};
+use crate::wire::{Ecn, PacketNumber, TruncatedNumber};
 
 /// More unacknowledged packets than this are acknowledged at once.
 const PACKETS_MAX: u32 = 64;
@@ -24,7 +24,7 @@ const DELAY_MIN: Duration = Duration::from_millis(1);
 
 /// What a packet number is to the receiver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub(super) enum Standing {
     /// Never seen.
     New,
     /// Received before, or too old to tell.
@@ -33,7 +33,7 @@ pub enum Standing {
 
 /// What a newly received packet asks of its acknowledgement.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrived {
+pub(super) struct Arrived {
     /// Its number.
     pub number: PacketNumber,
     /// Bytes of the datagram.
@@ -46,14 +46,15 @@ pub struct Arrived {
 
 /// The received packet numbers and the acknowledgement that is owed for them.
 #[derive(Debug)]
-pub struct Acks {
+pub(super) struct Acks {
     received: RangeSet,
     floor: PacketNumber,
     largest_at: Time,
     packets: u64,
     unacked_packets: u32,
     unacked_bytes: u64,
-    ecn: EcnCounts,
+    /// The last packet had a congestion mark.
+    marked: bool,
     owed: Owed,
     max_delay: Duration,
     next_ack_number: u64,
@@ -70,7 +71,7 @@ enum Owed {
 
 impl Acks {
     /// Nothing received yet; `first` is the peer's first packet number.
-    pub fn new(first: PacketNumber, max_delay: Duration) -> Self {
+    pub(super) fn new(first: PacketNumber, max_delay: Duration) -> Self {
         let mut received = RangeSet::new();
         received.insert(first.prev().get()..first.get());
         Acks {
@@ -80,7 +81,7 @@ impl Acks {
             packets: 0,
             unacked_packets: 0,
             unacked_bytes: 0,
-            ecn: EcnCounts::default(),
+            marked: false,
             owed: Owed::Nothing,
             max_delay,
             next_ack_number: 1,
@@ -89,7 +90,7 @@ impl Acks {
     }
 
     /// The largest number received; the number before the peer's first if there is none.
-    pub fn largest(&self) -> PacketNumber {
+    pub(super) fn largest(&self) -> PacketNumber {
         let end = self
             .received
             .last()
@@ -98,12 +99,12 @@ impl Acks {
     }
 
     /// The packet number with these low bits, as seen from what was received (RFC 9000 A.3).
-    pub fn expand(&self, number: TruncatedNumber) -> PacketNumber {
+    pub(super) fn expand(&self, number: TruncatedNumber) -> PacketNumber {
         number.expand(self.largest().next())
     }
 
     /// Whether a packet of this number was seen before.
-    pub fn standing(&self, number: PacketNumber) -> Standing {
+    pub(super) fn standing(&self, number: PacketNumber) -> Standing {
         if number < self.floor || self.received.contains(number.get()) {
             Standing::Old
         } else {
@@ -113,7 +114,7 @@ impl Acks {
 
     /// A new packet was received and all that it carried was taken. `ack_delay` is how long its
     /// acknowledgement may wait if nothing asks for more haste, `window` our receive window in bytes.
-    pub fn on_received(
+    pub(super) fn on_received(
         &mut self,
         now: Time,
         arrived: Arrived,
@@ -131,7 +132,7 @@ impl Acks {
         self.packets += 1;
         self.unacked_packets += 1;
         self.unacked_bytes += arrived.size as u64;
-        let first_ce = self.count_ecn(arrived.ecn);
+        let first_ce = self.is_first_mark(arrived.ecn);
         let many = self.unacked_packets > PACKETS_MAX
             || self.unacked_bytes > BYTES_MAX.min(window / 4)
             || (self.packets <= EAGER_PACKETS && self.unacked_packets >= 2);
@@ -148,16 +149,12 @@ impl Acks {
         self.max_delay.min(quarter.max(DELAY_MIN))
     }
 
-    /// Counts the mark; true if it is a CE after packets without.
-    fn count_ecn(&mut self, ecn: Option<Ecn>) -> bool {
-        let counter = match ecn {
-            None => return false,
-            Some(Ecn::Ect0) => &mut self.ecn.ect0,
-            Some(Ecn::Ect1) => &mut self.ecn.ect1,
-            Some(Ecn::Ce) => &mut self.ecn.ce,
-        };
-        *counter = counter.wrapping_add(1);
-        ecn == Some(Ecn::Ce)
+    /// Whether congestion was experienced, and not by the packet before (RFC 9000 s13.2.1).
+    fn is_first_mark(&mut self, ecn: Option<Ecn>) -> bool {
+        let marked = ecn == Some(Ecn::Ce);
+        let first = marked && !self.marked;
+        self.marked = marked;
+        first
     }
 
     /// Keeps the set within its bound; what is forgotten must never count as new.
@@ -170,7 +167,7 @@ impl Acks {
     }
 
     /// The sender tracks nothing below `oldest`: neither do we (docs/WIRE.md, DATA `aux`).
-    pub fn raise_floor(&mut self, oldest: PacketNumber) {
+    pub(super) fn raise_floor(&mut self, oldest: PacketNumber) {
         let floor = oldest.min(self.largest());
         if floor > self.floor {
             self.floor = floor;
@@ -179,17 +176,18 @@ impl Acks {
     }
 
     /// Something could not be taken for lack of room: say so, at once.
-    pub fn on_dropped(&mut self) {
+    pub(super) fn on_dropped(&mut self) {
         self.dropped = true;
         self.owe_now();
     }
 
     /// An acknowledgement leaves at the next opportunity.
-    pub fn owe_now(&mut self) {
+    pub(super) fn owe_now(&mut self) {
         self.owed = Owed::Now;
     }
 
-    fn owe_by(&mut self, at: Time) {
+    /// An acknowledgement leaves at `at`, unless one leaves before.
+    pub(super) fn owe_by(&mut self, at: Time) {
         self.owed = match self.owed {
             Owed::Nothing => Owed::By(at),
             Owed::By(earlier) => Owed::By(earlier.min(at)),
@@ -198,7 +196,7 @@ impl Acks {
     }
 
     /// Whether a packet of its own must carry an acknowledgement now.
-    pub fn is_due(&self, now: Time) -> bool {
+    pub(super) fn is_due(&self, now: Time) -> bool {
         match self.owed {
             Owed::Nothing => false,
             Owed::By(at) => at <= now,
@@ -207,12 +205,12 @@ impl Acks {
     }
 
     /// Whether an acknowledgement should ride on a packet that leaves anyway.
-    pub fn is_owed(&self) -> bool {
+    pub(super) fn is_owed(&self) -> bool {
         self.owed != Owed::Nothing
     }
 
     /// When the delayed acknowledgement is due.
-    pub fn deadline(&self) -> Option<Time> {
+    pub(super) fn deadline(&self) -> Option<Time> {
         match self.owed {
             Owed::By(at) => Some(at),
             Owed::Nothing | Owed::Now => None,
@@ -220,7 +218,7 @@ impl Acks {
     }
 
     /// The numbers to report, highest range first.
-    pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<PacketNumber>> + '_ {
+    pub(super) fn ranges(&self) -> impl Iterator<Item = RangeInclusive<PacketNumber>> + '_ {
         self.received
             .iter()
             .rev()
@@ -228,7 +226,7 @@ impl Acks {
     }
 
     /// Time since the largest number was received; zero before the first packet.
-    pub fn age_of_largest(&self, now: Time) -> Duration {
+    pub(super) fn age_of_largest(&self, now: Time) -> Duration {
         if self.packets == 0 {
             Duration::ZERO
         } else {
@@ -237,17 +235,12 @@ impl Acks {
     }
 
     /// Whether something was dropped for lack of room since the last block.
-    pub fn has_dropped(&self) -> bool {
+    pub(super) fn has_dropped(&self) -> bool {
         self.dropped
     }
 
-    /// ECN counters.
-    pub fn ecn(&self) -> EcnCounts {
-        self.ecn
-    }
-
     /// A block with all this left.
-    pub fn on_reported(&mut self) {
+    pub(super) fn on_reported(&mut self) {
         self.owed = Owed::Nothing;
         self.unacked_packets = 0;
         self.unacked_bytes = 0;
@@ -255,14 +248,14 @@ impl Acks {
     }
 
     /// The number of the next ACK packet; taking it uses it up.
-    pub fn take_ack_number(&mut self) -> u64 {
+    pub(super) fn take_ack_number(&mut self) -> u64 {
         let number = self.next_ack_number;
         self.next_ack_number += 1;
         number
     }
 
     /// Packets received that were new.
-    pub fn packets(&self) -> u64 {
+    pub(super) fn packets(&self) -> u64 {
         self.packets
     }
 }

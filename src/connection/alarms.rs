@@ -1,11 +1,17 @@
 //! What happens when a deadline comes: one short function for each timer.
 
+use std::time::Duration;
+
 use super::handshake::Handshake;
 use super::idle::Verdict;
 use super::{Connection, Phase};
 use crate::error::{CloseReason, ResetCode};
 use crate::limits::BACKOFF_MAX;
+use crate::recovery::Outcome;
 use crate::time::{Time, Timer};
+
+/// Silence after which buffers are given back: long against any round trip in use.
+const REST: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// The deadline of [`Connection::poll_timeout`] has come.
@@ -37,6 +43,7 @@ impl Connection {
             Timer::Liveness => self.wants.liveness = true,
             Timer::Linger => self.end_linger(),
             Timer::FinWait2 => self.end_fin_wait_2(),
+            Timer::Rest => self.fire_rest(now),
             // These only wake the driver, which then polls transmits.
             Timer::Pacing | Timer::Loss | Timer::Probe | Timer::AckDelay => {}
         }
@@ -99,6 +106,18 @@ impl Connection {
         self.follow_verdict(now, Timer::User, verdict);
     }
 
+    /// Quiet for long enough: an idle connection holds no buffers.
+    fn fire_rest(&mut self, now: Time) {
+        let due = self.idle.heard_at + REST;
+        if now < due {
+            self.timers.set(Timer::Rest, due);
+            return;
+        }
+        self.send.shrink();
+        self.assembler.shrink();
+        self.outcome = Outcome::default();
+    }
+
     fn follow_verdict(&mut self, now: Time, timer: Timer, verdict: Verdict) {
         match verdict {
             Verdict::Again(at) => self.timers.set(timer, at),
@@ -130,6 +149,11 @@ impl Connection {
             let due = self.idle.heard_at + keepalive.idle;
             self.timers.set_if_stopped(Timer::KeepAlive, due.max(now));
         }
+    }
+
+    /// Sets the timer that gives memory back, unless it runs.
+    pub(super) fn arm_rest(&mut self, now: Time) {
+        self.timers.set_if_stopped(Timer::Rest, now + REST);
     }
 
     /// Sets the user timer, unless it runs.

@@ -19,11 +19,11 @@ const FIRST_WAIT_LOOPBACK: Duration = Duration::from_millis(200);
 /// SYNs whose clocks are remembered, so that an answer to any of them gives a round trip.
 const CLOCKS: usize = 8;
 /// The peer must be heard within this after its SYNACK.
-pub const PROVING_MAX: Duration = Duration::from_secs(30);
+pub(super) const PROVING_MAX: Duration = Duration::from_secs(30);
 
 /// How far the opening has come.
 #[derive(Debug)]
-pub enum Handshake {
+pub(super) enum Handshake {
     /// SYNs are sent, nothing was heard.
     SynSent(Box<SynSent>),
     /// The SYNACK is here; its cookie rides on every packet until the peer is heard.
@@ -37,7 +37,7 @@ pub enum Handshake {
 
 /// A SYN under way.
 #[derive(Debug)]
-pub struct SynSent {
+pub(super) struct SynSent {
     /// When `connect` was called.
     pub started: Time,
     /// SYNs sent.
@@ -54,7 +54,7 @@ pub struct SynSent {
 
 impl SynSent {
     /// The first SYN is due at once.
-    pub fn new(now: Time, open: &ActiveOpen) -> Self {
+    pub(super) fn new(now: Time, open: &ActiveOpen) -> Self {
         let loopback = open.remote.ip().is_loopback();
         let usual = if loopback {
             FIRST_WAIT_LOOPBACK
@@ -74,7 +74,7 @@ impl SynSent {
     }
 
     /// A SYN leaves: its clock, and when the next one is due. `jitter` is a random 0..=255.
-    pub fn on_sent(&mut self, now: Time, jitter: u8) -> (u32, Time) {
+    pub(super) fn on_sent(&mut self, now: Time, jitter: u8) -> (u32, Time) {
         let clock = clock_of(now);
         let slot = usize::try_from(self.attempts)
             .unwrap_or(usize::MAX)
@@ -87,7 +87,7 @@ impl SynSent {
     }
 
     /// The round trip, if the SYNACK echoes the clock of a SYN that was sent.
-    pub fn round_trip(&self, now: Time, echo: u32) -> Option<Duration> {
+    pub(super) fn round_trip(&self, now: Time, echo: u32) -> Option<Duration> {
         let sent = self.clocks.contains(&Some(echo));
         let micros = clock_of(now).wrapping_sub(echo);
         sent.then(|| Duration::from_micros(u64::from(micros)))

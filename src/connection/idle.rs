@@ -11,7 +11,7 @@ use crate::time::Time;
 
 /// What the silence of a peer means.
 #[derive(Debug)]
-pub struct Idle {
+pub(super) struct Idle {
     /// When anything valid last came from the peer.
     pub heard_at: Time,
     /// When the peer last acknowledged something new, or something was sent with nothing in flight.
@@ -27,7 +27,7 @@ pub struct Idle {
 
 /// What to do now that a timer has fired.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// Nothing; fire again then.
     Again(Time),
     /// Send a probe, and fire again then.
@@ -40,7 +40,11 @@ pub enum Verdict {
 
 impl Idle {
     /// Nothing was heard before `now`.
-    pub fn new(now: Time, user_timeout: Option<Duration>, keepalive: Option<Keepalive>) -> Self {
+    pub(super) fn new(
+        now: Time,
+        user_timeout: Option<Duration>,
+        keepalive: Option<Keepalive>,
+    ) -> Self {
         Idle {
             heard_at: now,
             progress_at: now,
@@ -52,13 +56,13 @@ impl Idle {
     }
 
     /// A valid packet came from the peer.
-    pub fn on_heard(&mut self, now: Time) {
+    pub(super) fn on_heard(&mut self, now: Time) {
         self.heard_at = now;
         self.probes = 0;
     }
 
     /// The idle timer fired.
-    pub fn on_idle_timer(&self, now: Time) -> Verdict {
+    pub(super) fn on_idle_timer(&self, now: Time) -> Verdict {
         let Some(after) = self.idle_timeout else {
             return Verdict::Stop;
         };
@@ -71,7 +75,7 @@ impl Idle {
     }
 
     /// The user timer fired; `in_flight`: something waits for its acknowledgement.
-    pub fn on_user_timer(&self, now: Time, in_flight: bool) -> Verdict {
+    pub(super) fn on_user_timer(&self, now: Time, in_flight: bool) -> Verdict {
         let Some(after) = self.user_timeout.filter(|_| in_flight) else {
             return Verdict::Stop;
         };
@@ -84,7 +88,7 @@ impl Idle {
     }
 
     /// The keep-alive timer fired. While data is in flight its own timers watch the peer.
-    pub fn on_keepalive_timer(&mut self, now: Time, in_flight: bool) -> Verdict {
+    pub(super) fn on_keepalive_timer(&mut self, now: Time, in_flight: bool) -> Verdict {
         let Some(keepalive) = self.keepalive else {
             return Verdict::Stop;
         };

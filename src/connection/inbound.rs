@@ -117,6 +117,7 @@ impl Connection {
         self.acks
             .on_received(now, arrived, srtt, self.recv_credit.window());
         if let Body::Data(data) = &packet.body {
+            self.arm_rest(now);
             self.forget_untracked(number, data.tracked);
         }
         Ok(())
@@ -222,13 +223,15 @@ impl Connection {
         }
         if outcome.largest_newly_acked.take().is_some() {
             self.wants.probes = 0;
-            self.pending.delivered = true;
             if self
                 .mtu
                 .on_acked(u16::try_from(largest_data).unwrap_or(u16::MAX))
             {
                 self.recovery.set_mtu(self.mtu.size());
             }
+        }
+        if !self.is_in_flight() {
+            self.timers.stop(Timer::User);
         }
         self.wants.probes = self.wants.probes.max(std::mem::take(&mut outcome.probes));
         self.outcome = outcome;

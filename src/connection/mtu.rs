@@ -18,13 +18,13 @@ const LOOPBACK: u16 = 16_336;
 /// How often a size is tried.
 const TRIES_MAX: u8 = 3;
 /// Datagrams of the current size that must wait before a larger size is worth its probes.
-pub const WORTHWHILE: u64 = 4;
+pub(super) const WORTHWHILE: u64 = 4;
 /// Probe timeouts in a row after which probes shrink to the base size (RFC 8899 s4.3).
 const SUSPICIOUS_TIMEOUTS: u32 = 2;
 
 /// The datagram size in use and the sizes that may replace it.
 #[derive(Debug)]
-pub struct Mtu {
+pub(super) struct Mtu {
     size: u16,
     candidates: [Candidate; 2],
     suspicious: bool,
@@ -39,7 +39,7 @@ struct Candidate {
 
 impl Mtu {
     /// The sizes for a peer at `remote` that accepts `peer_max` bytes; this side sends at most `own_max`.
-    pub fn new(remote: SocketAddr, peer_max: u16, own_max: u16) -> Self {
+    pub(super) fn new(remote: SocketAddr, peer_max: u16, own_max: u16) -> Self {
         let ethernet = if remote.is_ipv4() {
             ETHERNET_V4
         } else {
@@ -64,12 +64,12 @@ impl Mtu {
     }
 
     /// The largest datagram that may be sent as data.
-    pub fn size(&self) -> u16 {
+    pub(super) fn size(&self) -> u16 {
         self.size
     }
 
     /// The size that a probe after `timeouts` unanswered ones may have.
-    pub fn probe_size(&self, timeouts: u32) -> u16 {
+    pub(super) fn probe_size(&self, timeouts: u32) -> u16 {
         if timeouts >= SUSPICIOUS_TIMEOUTS {
             BASE
         } else {
@@ -78,7 +78,7 @@ impl Mtu {
     }
 
     /// The next size to probe, if any.
-    pub fn next_probe(&self) -> Option<u16> {
+    pub(super) fn next_probe(&self) -> Option<u16> {
         self.wanted().map(|candidate| candidate.size)
     }
 
@@ -90,7 +90,7 @@ impl Mtu {
     }
 
     /// A probe of this size left.
-    pub fn on_probe_sent(&mut self, size: u16) {
+    pub(super) fn on_probe_sent(&mut self, size: u16) {
         for candidate in self
             .candidates
             .iter_mut()
@@ -102,7 +102,7 @@ impl Mtu {
     }
 
     /// The probe of this size arrived; true if the size in use grew.
-    pub fn on_probe_acked(&mut self, size: u16) -> bool {
+    pub(super) fn on_probe_acked(&mut self, size: u16) -> bool {
         let grows = size > self.size;
         self.size = self.size.max(size);
         self.settle(size);
@@ -110,7 +110,7 @@ impl Mtu {
     }
 
     /// The probe of this size was lost.
-    pub fn on_probe_lost(&mut self, size: u16) {
+    pub(super) fn on_probe_lost(&mut self, size: u16) {
         self.settle(size);
     }
 
@@ -125,7 +125,7 @@ impl Mtu {
     }
 
     /// Another path: what the old one carried says nothing.
-    pub fn on_new_path(&mut self) {
+    pub(super) fn on_new_path(&mut self) {
         self.size = BASE;
         self.suspicious = false;
         for candidate in &mut self.candidates {
@@ -134,13 +134,13 @@ impl Mtu {
     }
 
     /// A probe timeout expired, the `timeouts`th in a row.
-    pub fn on_timeout(&mut self, timeouts: u32) {
+    pub(super) fn on_timeout(&mut self, timeouts: u32) {
         self.suspicious = timeouts >= SUSPICIOUS_TIMEOUTS && self.size > BASE;
     }
 
     /// Something was acknowledged, the largest datagram of it `largest` bytes; true if the size in use
     /// fell: after timeouts in a row only datagrams of the base size came through.
-    pub fn on_acked(&mut self, largest: u16) -> bool {
+    pub(super) fn on_acked(&mut self, largest: u16) -> bool {
         let falls = self.suspicious && largest <= BASE;
         self.suspicious = false;
         if falls {

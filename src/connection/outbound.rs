@@ -26,6 +26,9 @@ const EAGER_PACKETS: u64 = 30;
 /// Packets in a flight that make its last one ask for an acknowledgement at once.
 const FLIGHT_WITH_IMM: u32 = 4;
 
+/// A candidate that has a batch to itself.
+type Poll = fn(&mut Connection, Time, &mut Batch) -> Option<Transmit>;
+
 /// What the next packet of the stream is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Plan {
@@ -51,7 +54,7 @@ impl Connection {
             "the driver sends or clears a batch before the next"
         );
         self.advance(now);
-        let alone: [fn(&mut Self, Time, &mut Batch) -> Option<Transmit>; 5] = [
+        let alone: [Poll; 5] = [
             Self::poll_reset,
             Self::poll_syn,
             Self::poll_syn_ack,
@@ -195,6 +198,7 @@ impl Connection {
         if self.wants_window_update() {
             self.acks.owe_now();
         }
+        self.owe_read_report(now);
         while let Some(plan) = self.next_plan(now, batch) {
             if !self.build(now, plan, batch) {
                 break;
@@ -207,6 +211,14 @@ impl Connection {
         let (rcv_nxt, read) = (self.assembler.rcv_nxt(), self.assembler.read_offset());
         self.recv_half.final_size().is_none()
             && self.recv_credit.wants_update(rcv_nxt, read, self.mss())
+    }
+
+    /// The application has read all that the peer was told to be unread: the peer may wait to hear it.
+    fn owe_read_report(&mut self, now: Time) {
+        if self.reported_unread > 0 && self.assembler.unread() == 0 {
+            self.reported_unread = 0;
+            self.acks.owe_by(now + self.config.max_ack_delay());
+        }
     }
 
     /// The first candidate that has something to send and may send it now.
@@ -379,6 +391,7 @@ impl Connection {
             self.counters.bytes_retransmitted += len_u64(range_len(&data));
         }
         self.wants.small_segment = false;
+        self.arm_rest(now);
         let contents = Contents {
             data,
             fin: flags.fin,
@@ -442,6 +455,7 @@ impl Connection {
             unread,
             ecn: None,
         };
+        self.reported_unread = unread;
         // Data keeps at least half of the datagram.
         packet.ack(&fields, self.acks.ranges(), DATAGRAM_MIN / 2);
         true
@@ -467,11 +481,16 @@ impl Connection {
     /// the end of what may be sent now, when that was a flight worth a round trip of news. Never a lone
     /// request, so that the answer carries the acknowledgement.
     fn wants_imm(&mut self, plan: Plan, fin: bool) -> bool {
-        self.since_imm += 1;
+        // A packet with nothing before it in flight begins a flight.
+        self.since_imm = if self.is_in_flight() {
+            self.since_imm + 1
+        } else {
+            1
+        };
         let more = self.send.snd_nxt() < self.send.end();
         let flight = self.since_imm >= FLIGHT_WITH_IMM;
         let sent = self.recovery.next_number().since(self.local_first);
-        let starting = sent < EAGER_PACKETS && (more || self.since_imm > 1);
+        let starting = sent < EAGER_PACKETS && (more || self.is_in_flight());
         let last = !more || self.is_last_admitted();
         let imm = fin || plan == Plan::TimeoutProbe || starting || (last && flight);
         if imm {

@@ -19,7 +19,7 @@ const RESPONSES_MAX: usize = 2;
 
 /// A remote address and the local one to reach it from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Route {
+pub(super) struct Route {
     /// The peer's address.
     pub remote: SocketAddr,
     /// The local address, on a socket bound to all.
@@ -28,7 +28,7 @@ pub struct Route {
 
 /// The path in use, and the one that may follow it.
 #[derive(Debug)]
-pub struct Path {
+pub(super) struct Path {
     current: Route,
     change: Option<Box<Change>>,
     responses: Vec<(Route, u64)>,
@@ -59,7 +59,7 @@ enum ChangeKind {
 
 /// What the connection must do about its path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PathAction {
+pub(super) enum PathAction {
     /// Nothing.
     Keep,
     /// Send a probe on the old path: the candidate has answered.
@@ -70,7 +70,7 @@ pub enum PathAction {
 
 impl Path {
     /// The path of the handshake.
-    pub fn new(remote: SocketAddr, local_ip: Option<IpAddr>) -> Self {
+    pub(super) fn new(remote: SocketAddr, local_ip: Option<IpAddr>) -> Self {
         Path {
             current: Route { remote, local_ip },
             change: None,
@@ -79,12 +79,12 @@ impl Path {
     }
 
     /// Where packets go.
-    pub fn current(&self) -> Route {
+    pub(super) fn current(&self) -> Route {
         self.current
     }
 
     /// A valid packet of `len` bytes came. `is_newest`: it has the highest number so far.
-    pub fn on_packet(
+    pub(super) fn on_packet(
         &mut self,
         meta: &Meta,
         len: u64,
@@ -132,7 +132,7 @@ impl Path {
     }
 
     /// A PATH packet came from `meta.from`; `pto` is how long the old path has to answer a probe.
-    pub fn on_message(
+    pub(super) fn on_message(
         &mut self,
         now: Time,
         meta: &Meta,
@@ -181,7 +181,7 @@ impl Path {
     }
 
     /// The path timer fired.
-    pub fn on_timer(&mut self, now: Time) -> PathAction {
+    pub(super) fn on_timer(&mut self, now: Time) -> PathAction {
         let Some(change) = &mut self.change else {
             return PathAction::Keep;
         };
@@ -203,7 +203,7 @@ impl Path {
     }
 
     /// When the path timer must fire; `pto` apart from the last challenge.
-    pub fn deadline(&self, now: Time, pto: Duration) -> Option<Time> {
+    pub(super) fn deadline(&self, now: Time, pto: Duration) -> Option<Time> {
         let change = self.change.as_ref()?;
         match change.kind {
             ChangeKind::Answered { until } => Some(until),
@@ -212,12 +212,12 @@ impl Path {
     }
 
     /// Whether a change is being examined.
-    pub fn is_changing(&self) -> bool {
+    pub(super) fn is_changing(&self) -> bool {
         self.change.is_some()
     }
 
     /// Whether a PATH packet waits.
-    pub fn has_message(&self) -> bool {
+    pub(super) fn has_message(&self) -> bool {
         !self.responses.is_empty()
             || self
                 .change
@@ -226,7 +226,7 @@ impl Path {
     }
 
     /// The next PATH packet to send, and where to.
-    pub fn take_message(&mut self) -> Option<(Route, PathMessage)> {
+    pub(super) fn take_message(&mut self) -> Option<(Route, PathMessage)> {
         if let Some((route, nonce)) = self.responses.pop() {
             return Some((route, PathMessage::Response(nonce)));
         }
@@ -238,14 +238,14 @@ impl Path {
 
     /// Whether `len` more bytes may go to the current address: until it has answered, three times what
     /// came from it.
-    pub fn may_send(&self, len: u64) -> bool {
+    pub(super) fn may_send(&self, len: u64) -> bool {
         self.unproven().is_none_or(|change| {
             change.sent.saturating_add(len) <= change.received.saturating_mul(AMPLIFICATION_MAX)
         })
     }
 
     /// `len` bytes left for the current address.
-    pub fn on_sent(&mut self, len: u64) {
+    pub(super) fn on_sent(&mut self, len: u64) {
         if let Some(change) = &mut self.change {
             if change.kind == ChangeKind::Rebound {
                 change.sent = change.sent.saturating_add(len);

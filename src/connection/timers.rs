@@ -6,7 +6,7 @@ use crate::time::{Deadline, Time, Timer};
 
 /// The timers that are kept here. Loss, probe and delayed-acknowledgement deadlines are computed by their
 /// owners.
-const KINDS: [Timer; 11] = [
+const KINDS: [Timer; 12] = [
     Timer::Syn,
     Timer::Connect,
     Timer::Pacing,
@@ -18,60 +18,44 @@ const KINDS: [Timer; 11] = [
     Timer::Liveness,
     Timer::Linger,
     Timer::FinWait2,
+    Timer::Rest,
 ];
 
 /// The timers of one connection.
 #[derive(Debug, Default)]
-pub struct Timers {
+pub(super) struct Timers {
     slots: [Option<Time>; KINDS.len()],
 }
 
 impl Timers {
     /// Sets the timer, whatever it was set to before.
-    pub fn set(&mut self, timer: Timer, at: Time) {
+    pub(super) fn set(&mut self, timer: Timer, at: Time) {
         if let Some(slot) = self.slot(timer) {
             *slot = Some(at);
         }
     }
 
     /// Sets the timer unless it is set already.
-    pub fn set_if_stopped(&mut self, timer: Timer, at: Time) {
+    pub(super) fn set_if_stopped(&mut self, timer: Timer, at: Time) {
         if let Some(slot) = self.slot(timer) {
             slot.get_or_insert(at);
         }
     }
 
     /// Stops the timer.
-    pub fn stop(&mut self, timer: Timer) {
+    pub(super) fn stop(&mut self, timer: Timer) {
         if let Some(slot) = self.slot(timer) {
             *slot = None;
         }
     }
 
     /// Stops all timers.
-    pub fn stop_all(&mut self) {
+    pub(super) fn stop_all(&mut self) {
         self.slots = Default::default();
     }
 
-    /// When the timer is due, if it is set.
-    pub fn get(&self, timer: Timer) -> Option<Time> {
-        let index = KINDS.iter().position(|kind| *kind == timer)?;
-        self.slots[index]
-    }
-
-    /// Whether the timer is due; it is stopped then.
-    pub fn take_due(&mut self, timer: Timer, now: Time) -> bool {
-        match self.slot(timer) {
-            Some(slot) if slot.is_some_and(|at| at <= now) => {
-                *slot = None;
-                true
-            }
-            _ => false,
-        }
-    }
-
     /// The earliest deadline.
-    pub fn next(&self) -> Option<Deadline> {
+    pub(super) fn next(&self) -> Option<Deadline> {
         KINDS
             .into_iter()
             .zip(self.slots)
@@ -104,17 +88,12 @@ mod tests {
                 why: Timer::Syn
             })
         );
-        assert!(!timers.take_due(Timer::Syn, Time::from_millis(9)));
-        assert!(timers.take_due(Timer::Syn, Time::from_millis(10)));
-        assert!(
-            !timers.take_due(Timer::Syn, Time::from_millis(11)),
-            "a timer fires once"
-        );
+        timers.stop(Timer::Syn);
         assert_eq!(
             timers.next().map(|deadline| deadline.why),
             Some(Timer::Idle)
         );
         timers.stop(Timer::Idle);
-        assert_eq!((timers.next(), timers.get(Timer::Idle)), (None, None));
+        assert_eq!(timers.next(), None);
     }
 }

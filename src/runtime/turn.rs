@@ -77,13 +77,9 @@ impl Turns {
         }
     }
 
-    pub(crate) fn shard(&self) -> &Arc<Shard> {
-        &self.shard
-    }
-
-    /// Takes one turn. The clock is read once, after the wait.
-    pub(crate) fn turn(&mut self) -> io::Result<Flow> {
-        self.wait()?;
+    /// Takes one turn; sleeps until `limit` at the longest. The clock is read once, after the wait.
+    pub(crate) fn turn(&mut self, limit: Option<Time>) -> io::Result<Flow> {
+        self.wait(limit)?;
         let now = clock::now();
         self.sort_events();
         self.receive(now);
@@ -99,9 +95,10 @@ impl Turns {
     // --- step 1: wait ---------------------------------------------------------------------------
 
     /// Sleeps until a socket, a deadline or another thread wants something.
-    fn wait(&mut self) -> io::Result<()> {
+    fn wait(&mut self, limit: Option<Time>) -> io::Result<()> {
         let timeout = if self.ready.is_empty() && self.erring.is_empty() {
             let until = self.shard.timers().sleep();
+            let until = [until, limit].into_iter().flatten().min();
             until.map(|until| until - clock::now())
         } else {
             Some(Duration::ZERO)

@@ -147,13 +147,16 @@ impl TruncatedNumber {
 
     /// The packet number with these low bits that lies nearest to `expected` (RFC 9000 A.3).
     ///
-    /// Of two equally near ones the higher is taken; the result is never below 0.
+    /// Of two equally near ones the higher is taken; the result is never below 0 nor beyond 2^64.
     pub const fn expand(self, expected: PacketNumber) -> PacketNumber {
         const HALF: u64 = 1 << 31;
         const FULL: u64 = 1 << 32;
         let candidate = (expected.0 & !(FULL - 1)) | self.0 as u64;
         if candidate.saturating_add(HALF) <= expected.0 {
-            return PacketNumber(candidate.saturating_add(FULL));
+            return match candidate.checked_add(FULL) {
+                Some(above) => PacketNumber(above),
+                None => PacketNumber(candidate),
+            };
         }
         if candidate > expected.0.saturating_add(HALF) && candidate >= FULL {
             return PacketNumber(candidate - FULL);

@@ -1,87 +1,300 @@
+//! Whatever a packet says, its reader is told the same.
+
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use proptest::option;
+use proptest::prelude::*;
+
+use super::samples::{cid, number};
+use crate::error::ResetCode;
 use crate::wire::*;
 
-fn cid(bits: u64) -> ConnectionId {
-    ConnectionId::new(bits).expect("not 0")
+/// A packet as its sender means it.
+#[derive(Clone, Debug)]
+struct Meant {
+    kind: Kind,
+    dcid: ConnectionId,
+    pn: PacketNumber,
+    flags: Flags,
+    reserved_bit: bool,
+    aux: u16,
+    offset: u64,
+    opening: Opening,
+    ack: Option<(AckFields, Vec<RangeInclusive<PacketNumber>>)>,
+    options: MeantOptions,
+    payload: Vec<u8>,
+    padding: usize,
 }
 
-#[test]
-fn a_syn_says_what_was_put_into_it() {
-    let mut buffer = [0xee; 1200];
-    let opening = Opening {
-        cid: cid(77),
-        max_datagram: 1472,
-        window: Window::new(1 << 18),
-        clock: 5,
-        service: 6,
-    };
-    let options = Options {
-        max_ack_delay: Some(Duration::from_millis(8)),
-        incarnation: Some(9),
-        grease: true,
-        ..Options::default()
-    };
-    let mut packet = PacketBuilder::new(&mut buffer, Kind::Syn, None, PacketNumber::new(3));
-    packet.opening(&opening);
-    packet.options(&options);
-    let len = packet.finish();
-    assert_eq!(len, 256);
-    let datagram = &buffer[..len];
-    assert!(integrity::is_intact(datagram));
-    let packet = decode(datagram).expect("a SYN");
-    assert_eq!(packet.body, Body::Syn(opening));
-    assert_eq!(packet.options.incarnation, Some(9));
-    assert_eq!(packet.options.max_ack_delay, options.max_ack_delay);
+/// Options that own what they say.
+#[derive(Clone, Debug)]
+struct MeantOptions {
+    cookie: Option<Vec<u8>>,
+    token: Option<Vec<u8>>,
+    max_ack_delay: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    dgram_max: Option<u16>,
+    features: Option<u32>,
+    incarnation: Option<u64>,
+    grease: bool,
 }
 
-#[test]
-fn data_with_an_ack_says_what_was_put_into_it() {
-    let mut buffer = [0xee; 1200];
-    let mut packet =
-        PacketBuilder::new(&mut buffer, Kind::Data, Some(cid(1)), PacketNumber::new(70));
-    packet.flags(Flags {
-        fin: true,
-        push: true,
-        ..Flags::default()
-    });
-    packet.offset(4_000);
-    packet.aux(12);
-    let fields = AckFields {
-        delay: Duration::from_micros(800),
-        dropped: true,
-        ack_offset: Offset::new(1 << 40),
-        window: Window::new(5),
-        unread: 4,
-        ecn: Some(EcnCounts {
-            ect0: 1,
-            ect1: 2,
-            ce: 3,
-        }),
-    };
-    let number = PacketNumber::new;
-    let ranges = [
-        number(90)..=number(99),
-        number(80)..=number(80),
-        number(60)..=number(78),
-    ];
-    packet.ack(&fields, ranges.clone().into_iter(), 0);
-    packet.payload(b"hello ");
-    packet.payload(b"world");
-    let len = packet.finish();
+impl MeantOptions {
+    fn borrowed(&self) -> Options<'_> {
+        Options {
+            cookie: self.cookie.as_deref(),
+            token: self.token.as_deref(),
+            max_ack_delay: self.max_ack_delay,
+            idle_timeout: self.idle_timeout,
+            dgram_max: self.dgram_max,
+            features: self.features,
+            incarnation: self.incarnation,
+            unknown_critical: false,
+            grease: self.grease,
+        }
+    }
+}
 
-    let datagram = &buffer[..len];
-    assert!(integrity::is_intact(datagram));
-    let packet = decode(datagram).expect("DATA");
-    let ack = packet.ack.expect("an ACK block");
-    assert_eq!(ack.fields, fields);
-    let expanded = ack.expand(number(100), number(61)).expect("valid");
-    assert!(expanded.iter().eq(ranges));
-    assert_eq!(ack.expand(number(100), number(62)), Err(InvalidAck));
-    let expected = Data {
-        offset: Offset::new(4_000),
-        payload: b"hello world",
-        tracked: 12,
-    };
-    assert_eq!(packet.body, Body::Data(expected));
+impl Meant {
+    fn is_opening(&self) -> bool {
+        matches!(self.kind, Kind::Syn | Kind::SynAck)
+    }
+
+    fn dcid(&self) -> Option<ConnectionId> {
+        (self.kind != Kind::Syn).then_some(self.dcid)
+    }
+
+    /// Takes away what a packet of this kind cannot say.
+    fn possible(mut self) -> Self {
+        let is_data = self.kind == Kind::Data;
+        self.flags.fin &= is_data;
+        self.flags.push &= is_data;
+        let has_payload = matches!(
+            self.kind,
+            Kind::Syn | Kind::Data | Kind::Dgram | Kind::Versions
+        );
+        if !has_payload {
+            self.payload.clear();
+        }
+        if !self.kind.is_numbered() && self.kind != Kind::Ack {
+            self.ack = None;
+        }
+        if matches!(self.kind, Kind::Probe | Kind::Path) {
+            self.aux %= 2;
+        }
+        self
+    }
+
+    fn write(&self, buffer: &mut [u8]) -> usize {
+        let mut packet = PacketBuilder::new(buffer, self.kind, self.dcid(), self.pn);
+        packet.flags(self.flags);
+        packet.reserved_bit(self.reserved_bit);
+        packet.aux(self.aux);
+        packet.offset(self.offset);
+        if self.is_opening() {
+            packet.opening(&self.opening);
+        }
+        if let Some((fields, ranges)) = &self.ack {
+            packet.ack(fields, ranges.iter().cloned(), 0);
+        }
+        packet.options(&self.options.borrowed());
+        let (head, tail) = self.payload.split_at(self.payload.len() / 3);
+        packet.payload(head);
+        packet.payload(tail);
+        packet.pad_to(self.padding);
+        packet.finish()
+    }
+
+    fn body(&self) -> Body<'_> {
+        let payload = &self.payload[..];
+        match self.kind {
+            Kind::Syn => Body::Syn(self.opening),
+            Kind::SynAck => Body::SynAck(self.opening),
+            Kind::Data => Body::Data(Data {
+                offset: Offset::new(self.offset),
+                payload,
+                tracked: self.aux,
+            }),
+            Kind::Ack => Body::Ack {
+                number: self.offset,
+            },
+            Kind::Dgram => Body::Dgram {
+                id: self.offset,
+                payload,
+            },
+            Kind::Rst => Body::Rst {
+                code: ResetCode::new(self.aux),
+                highest: Offset::new(self.offset),
+            },
+            Kind::Probe if self.aux == 0 => Body::Probe(ProbeKind::Liveness),
+            Kind::Probe => Body::Probe(ProbeKind::Mtu),
+            Kind::Path if self.aux == 0 => Body::Path(PathMessage::Challenge(self.offset)),
+            Kind::Path => Body::Path(PathMessage::Response(self.offset)),
+            Kind::Unknown => Body::Unknown,
+            Kind::Versions => Body::Versions(payload),
+        }
+    }
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        Just(Kind::Syn),
+        Just(Kind::SynAck),
+        Just(Kind::Data),
+        Just(Kind::Ack),
+        Just(Kind::Dgram),
+        Just(Kind::Rst),
+        Just(Kind::Probe),
+        Just(Kind::Path),
+        Just(Kind::Unknown),
+        Just(Kind::Versions),
+    ]
+}
+
+fn flags() -> impl Strategy<Value = Flags> {
+    any::<[bool; 4]>().prop_map(|[fin, imm, push, retransmitted]| Flags {
+        fin,
+        imm,
+        push,
+        retransmitted,
+    })
+}
+
+fn opening() -> impl Strategy<Value = Opening> {
+    any::<(u64, u16, u32, u32, u64)>().prop_map(|(bits, max_datagram, window, clock, service)| {
+        Opening {
+            cid: cid(bits | 1),
+            max_datagram,
+            window: Window::new(window),
+            clock,
+            service,
+        }
+    })
+}
+
+fn fields() -> impl Strategy<Value = AckFields> {
+    let ecn = option::of(any::<(u32, u32, u32)>());
+    (any::<(u16, bool, u64, u32, u32)>(), ecn).prop_map(|(fixed, ecn)| {
+        let (delay, dropped, ack_offset, window, unread) = fixed;
+        AckFields {
+            delay: Duration::from_micros(u64::from(delay) * 8),
+            dropped,
+            ack_offset: Offset::new(ack_offset.max(unread.into())),
+            window: Window::new(window),
+            unread,
+            ecn: ecn.map(|(ect0, ect1, ce)| EcnCounts { ect0, ect1, ce }),
+        }
+    })
+}
+
+/// Up to 33 ranges, highest first.
+fn ranges() -> impl Strategy<Value = Vec<RangeInclusive<PacketNumber>>> {
+    let steps = proptest::collection::vec((0u64..9, 0u64..9), 1..33);
+    (1_000u64..1 << 50, steps).prop_map(|(mut end, steps)| {
+        let mut ranges = Vec::new();
+        for (len, gap) in steps {
+            ranges.push(number(end - len)..=number(end));
+            end -= len + gap + 2;
+        }
+        ranges
+    })
+}
+
+fn options() -> impl Strategy<Value = MeantOptions> {
+    let opaque = || option::of(proptest::collection::vec(any::<u8>(), 0..=112));
+    let numbers = any::<(
+        Option<u32>,
+        Option<u32>,
+        Option<u16>,
+        Option<u32>,
+        Option<u64>,
+    )>();
+    (opaque(), opaque(), numbers, any::<bool>()).prop_map(|(cookie, token, numbers, grease)| {
+        MeantOptions {
+            cookie,
+            token,
+            max_ack_delay: numbers.0.map(|micros| Duration::from_micros(micros.into())),
+            idle_timeout: numbers.1.map(|millis| Duration::from_millis(millis.into())),
+            dgram_max: numbers.2,
+            features: numbers.3,
+            incarnation: numbers.4,
+            grease,
+        }
+    })
+}
+
+fn meant() -> impl Strategy<Value = Meant> {
+    let header = (kind(), any::<(u64, u64, bool, u16, u64)>(), flags());
+    let payload = proptest::collection::vec(any::<u8>(), 0..600);
+    let ack = (any::<bool>(), fields(), ranges());
+    let parts = (header, opening(), ack, options(), payload, 0..1_500usize);
+    parts.prop_map(|(header, opening, ack, options, payload, padding)| {
+        let (kind, (dcid, pn, reserved_bit, aux, offset), flags) = header;
+        let has_ack = ack.0 || kind == Kind::Ack;
+        let meant = Meant {
+            kind,
+            dcid: cid(dcid | 1),
+            pn: number(pn | 1),
+            flags,
+            reserved_bit,
+            aux,
+            offset,
+            opening,
+            ack: has_ack.then_some((ack.1, ack.2)),
+            options,
+            payload,
+            padding,
+        };
+        meant.possible()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn a_packet_says_what_its_sender_meant(meant in meant()) {
+        let mut buffer = [0xee; 1_500];
+        let len = meant.write(&mut buffer);
+        let datagram = &buffer[..len];
+        prop_assert!(integrity::is_intact(datagram));
+        prop_assert!(len >= meant.padding);
+
+        let packet = decode(datagram).expect("what is written can be read");
+        prop_assert_eq!(packet.kind(), meant.kind);
+        prop_assert_eq!(packet.dcid, meant.dcid());
+        prop_assert_eq!(packet.pn, meant.pn.truncate());
+        prop_assert_eq!(packet.flags, meant.flags);
+        // The unknown option is there only to be skipped.
+        let options = Options { grease: false, ..meant.options.borrowed() };
+        prop_assert_eq!(packet.options, options);
+        prop_assert_eq!(&packet.body, &meant.body());
+        let glance = glance(datagram).expect("a packet");
+        prop_assert_eq!((glance.kind, glance.dcid), (packet.kind(), packet.dcid));
+
+        prop_assert_eq!(packet.ack.map(|ack| ack.fields), meant.ack.as_ref().map(|ack| ack.0));
+        if let (Some(ack), Some((_, ranges))) = (packet.ack, &meant.ack) {
+            let expanded = ack.expand(ranges[0].end().plus(77), number(1)).expect("valid");
+            prop_assert!(expanded.iter().eq(ranges.iter().cloned()));
+        }
+    }
+
+    /// Random bytes behind a header that is nearly right reach deeper than wholly random ones.
+    #[test]
+    fn no_bytes_can_harm_the_reader(
+        mut bytes in proptest::collection::vec(any::<u8>(), 0..400),
+        kind in 0u8..16,
+        words in 8u8..40,
+    ) {
+        let _ = (glance(&bytes), decode(&bytes), quoted(&bytes));
+        prop_assert!(!integrity::is_intact(&bytes));
+        if bytes.len() >= 32 {
+            bytes[0] = 0x10 | kind;
+            bytes[2..4].fill(0);
+            (bytes[20], bytes[21]) = (words, 0);
+            bytes.truncate((usize::from(words) * 4).max(32));
+            let _ = (glance(&bytes), decode(&bytes), quoted(&bytes));
+        }
+    }
 }

@@ -1,0 +1,19 @@
+//! Real sockets, real threads, real processes: what no simulation shows.
+//!
+//! Everything stays on loopback and ends by itself. Some tests count what the process holds, so all of them run
+//! one after the other.
+#![cfg(feature = "runtime")]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+mod cycles;
+mod process;
+mod relayed;
+#[path = "../support/mod.rs"]
+mod support;
+
+/// Held by the test that runs.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

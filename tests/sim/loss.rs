@@ -1,0 +1,158 @@
+//! Lost datagrams: nothing is missing, and recovery is as fast as it should be.
+
+use aqueduct::config::Config;
+use aqueduct::sim::{Fate, Link, Loss, apps, seeds};
+use aqueduct::wire::{Body, Kind};
+
+use crate::{Pair, ms, secs};
+
+fn path() -> Link {
+    Link::new().rate_bits(20_000_000).queue_bytes(100_000).delay(ms(20))
+}
+
+#[test]
+fn random_loss_up_to_a_half_loses_no_byte() {
+    for (seed, loss) in seeds(1, 5).zip([0.001, 0.01, 0.05, 0.2, 0.5].into_iter().cycle()) {
+        let bytes = if loss > 0.1 { 100_000 } else { 500_000 };
+        Pair::new(seed, path().loss(Loss::random(loss))).upload(bytes, secs(1_800));
+    }
+}
+
+#[test]
+fn bursts_of_loss_lose_no_byte() {
+    for (seed, length) in seeds(1, 3).zip([5.0, 50.0, 200.0].into_iter().cycle()) {
+        let mut pair = Pair::new(seed, path().loss(Loss::bursts(0.1, length)));
+        let patient = || Config::default().with_user_timeout(None);
+        pair.sim.listen(pair.server, patient(), apps::Transfer::sink);
+        let app = apps::Transfer::send(300_000);
+        let key = pair.sim.connect(pair.client, pair.server, patient(), app);
+        pair.run_to_close(key, secs(7_200));
+        assert!(pair.sim.is_delivered(key));
+    }
+}
+
+/// Any single DATA packet of a transfer is lost: it costs at most a probe timeout and a round trip.
+#[test]
+fn one_lost_packet_costs_little_wherever_it_is() {
+    let clean = transfer_without(None);
+    let mut worst = ms(0);
+    for nth in 0..40 {
+        let took = transfer_without(Some(nth));
+        worst = worst.max(took.saturating_sub(clean));
+    }
+    println!("clean {clean:?}, worst with one loss {worst:?} more");
+    assert!(worst < ms(200), "{worst:?} more than {clean:?}");
+}
+
+/// The time of a transfer whose nth DATA packet is lost.
+fn transfer_without(nth: Option<u64>) -> std::time::Duration {
+    let mut pair = Pair::new(1, path());
+    let mut seen = 0;
+    pair.sim.filter(pair.client, pair.server, move |passing| {
+        if !passing.packet().is_some_and(|packet| packet.kind() == Kind::Data) {
+            return Fate::Pass;
+        }
+        seen += 1;
+        if nth == Some(seen - 1) { Fate::Drop } else { Fate::Pass }
+    });
+    pair.upload(50_000, secs(30))
+}
+
+/// L06: the first three copies of one piece are lost, under whatever number they go.
+#[test]
+fn a_lost_retransmission_is_found_again() {
+    let mut pair = Pair::new(2, path());
+    let mut dropped = 0;
+    pair.sim.filter(pair.client, pair.server, move |passing| {
+        let Some(Body::Data(data)) = passing.packet().map(|packet| packet.body) else {
+            return Fate::Pass;
+        };
+        let covers = data.offset.get() <= 40_000 && data.offset.get() + 1_400 > 40_000;
+        if covers && !data.payload.is_empty() && dropped < 3 {
+            dropped += 1;
+            return Fate::Drop;
+        }
+        Fate::Pass
+    });
+    let took = pair.upload(400_000, secs(30));
+    assert!(took < secs(1), "{took:?}");
+}
+
+/// L11: nine of ten acknowledgements are lost; goodput stays, no storm of repeated data.
+#[test]
+fn lost_acknowledgements_cost_little() {
+    let run = |drop: u64| {
+        let mut pair = Pair::new(3, path());
+        pair.sim.filter(pair.server, pair.client, move |passing| {
+            if passing.index > 5 && passing.index % 10 < drop { Fate::Drop } else { Fate::Pass }
+        });
+        let took = pair.upload(2_000_000, secs(60));
+        (took, pair.sim.link_stats(pair.client, pair.server).entered_bytes)
+    };
+    let (clean, _) = run(0);
+    let (lossy, bytes) = run(9);
+    println!("clean {clean:?}, with one acknowledgement in ten {lossy:?}");
+    assert!(lossy.as_secs_f64() < clean.as_secs_f64() / 0.85, "{lossy:?} for {clean:?}");
+    assert!(bytes < 2_000_000 * 115 / 100, "{bytes} bytes sent");
+}
+
+/// L12: 5 s of black hole, 2 s of path, over and over.
+#[test]
+fn a_path_that_comes_and_goes_is_used_when_it_is_there() {
+    let mut pair = Pair::new(4, Link::new().rate_bits(2_000_000).queue_bytes(30_000).delay(ms(20)));
+    let (client, server) = (pair.client, pair.server);
+    for cycle in 0..60 {
+        let begin = ms(1_000) + secs(7) * cycle;
+        pair.sim.after(begin, move |sim| sim.partition(client, server));
+        pair.sim.after(begin + secs(5), move |sim| sim.heal(client, server));
+    }
+    let took = pair.upload(1_000_000, secs(420));
+    println!("1 MB at 2 Mbit/s through a path that is there 2 of 7 s: {took:?}");
+}
+
+/// L18: the acknowledgements at the end of the connection are lost.
+#[test]
+fn lost_acknowledgements_at_the_end_do_not_hang_the_close() {
+    for mask in 0..64_u64 {
+        let mut pair = Pair::new(mask, path());
+        let mut after_fin = None;
+        pair.sim.filter(pair.server, pair.client, move |passing| {
+            let fin = passing.packet().is_some_and(|packet| packet.flags.fin);
+            if fin && after_fin.is_none() {
+                after_fin = Some(passing.index);
+            }
+            let place = after_fin.map(|first| passing.index - first);
+            let is_dropped = place.is_some_and(|place| place < 6 && mask >> place & 1 == 1);
+            if is_dropped { Fate::Drop } else { Fate::Pass }
+        });
+        pair.upload(10_000, secs(60));
+    }
+}
+
+/// L15: the FIN is lost, alone or with data.
+#[test]
+fn a_lost_fin_is_sent_again() {
+    for (bytes, copies) in [(0, 1), (0, 4), (5_000, 1), (5_000, 4)] {
+        let mut pair = Pair::new(5, path());
+        let mut left = copies;
+        pair.sim.filter(pair.client, pair.server, move |passing| {
+            if left > 0 && passing.packet().is_some_and(|packet| packet.flags.fin) {
+                left -= 1;
+                return Fate::Drop;
+            }
+            Fate::Pass
+        });
+        let took = pair.upload(bytes, secs(30));
+        assert!(took < secs(6), "{took:?} for {copies} lost");
+    }
+}
+
+/// Damage of every kind is loss, and nothing else.
+#[test]
+fn damaged_datagrams_are_dropped() {
+    for seed in seeds(1, 3) {
+        let mut pair = Pair::new(seed, path().corrupt(0.1));
+        pair.upload(300_000, secs(120));
+        assert!(pair.sim.link_stats(pair.client, pair.server).corrupted > 10);
+    }
+}

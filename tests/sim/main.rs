@@ -1,0 +1,88 @@
+//! The protocol over simulated networks: whole connections, every fault, bytes compared one by one.
+//!
+//! A failing test prints its seed; `AQUEDUCT_SEED=<seed> cargo test --test sim <name>` runs that one again.
+//! `AQUEDUCT_SCENARIOS=<count>` lengthens the random part.
+
+mod close;
+mod close_races;
+mod determinism;
+mod handshake;
+mod icmp;
+mod idle;
+mod loss;
+mod masks;
+mod orders;
+mod partition;
+mod random;
+mod rebind;
+mod reorder;
+mod restart;
+mod states;
+mod transfer;
+mod zero_window;
+
+use std::time::Duration;
+
+use aqueduct::config::Config;
+use aqueduct::sim::{App, ConnectionKey, HostId, Link, Sim, apps};
+
+/// A client and a server with one path between them.
+struct Pair {
+    sim: Sim,
+    client: HostId,
+    server: HostId,
+}
+
+impl Pair {
+    fn new(seed: u64, link: Link) -> Self {
+        let mut sim = Sim::new(seed);
+        let (client, server) = (sim.add_host("client"), sim.add_host("server"));
+        sim.link(client, server, link);
+        Pair { sim, client, server }
+    }
+
+    fn listen<A: App + 'static>(&mut self, make: impl FnMut() -> A + 'static) {
+        self.sim.listen(self.server, Config::default(), make);
+    }
+
+    fn connect(&mut self, app: impl App + 'static) -> ConnectionKey {
+        self.sim.connect(self.client, self.server, Config::default(), app)
+    }
+
+    /// Runs until both ends of this connection are over.
+    fn run_to_close(&mut self, key: ConnectionKey, limit: Duration) {
+        let done = self.sim.run_until(limit, |sim| {
+            sim.is_closed(key) && sim.peer(key).is_none_or(|peer| sim.is_closed(peer))
+        });
+        if !done {
+            let reports: Vec<_> = self.sim.connections().map(|key| self.sim.report(key)).collect();
+            self.sim.fail(&format!("not closed within {limit:?}: {reports:#?}"));
+        }
+    }
+
+    /// The server's end of the connection.
+    fn peer(&self, key: ConnectionKey) -> ConnectionKey {
+        self.sim.peer(key).expect("the server accepted it")
+    }
+
+    /// A transfer of `bytes` up, checked byte by byte; the time from connecting to the reader's end of stream.
+    fn upload(&mut self, bytes: u64, limit: Duration) -> Duration {
+        let begin = self.sim.now();
+        self.listen(|| apps::Transfer::sink().expecting(5));
+        let key = self.connect(apps::Transfer::send(bytes).label(5));
+        self.run_to_close(key, limit);
+        let report = self.sim.report(self.peer(key));
+        assert_eq!(report.read, bytes);
+        assert_eq!(report.failure, None);
+        assert_eq!(self.sim.report(key).failure, None);
+        report.end_at.expect("the end of the stream") - begin
+    }
+}
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}

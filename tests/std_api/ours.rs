@@ -1,0 +1,48 @@
+//! The cases over aqueduct: the same words, with other imports.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use aqueduct::{Endpoint, EndpointConfig};
+
+pub(crate) use aqueduct::{Listener as TcpListener, Stream as TcpStream};
+
+/// Whether the names above are those of the kernel's TCP.
+pub(crate) const KERNEL: bool = false;
+
+/// `set_linger`, as std has it.
+pub(crate) fn set_linger(stream: &TcpStream, linger: Option<Duration>) -> io::Result<()> {
+    stream.set_linger(linger)
+}
+
+/// `linger`, likewise.
+pub(crate) fn linger(stream: &TcpStream) -> io::Result<Option<Duration>> {
+    stream.linger()
+}
+
+/// A listener with room for two connections: what `listen(1)` gives in the kernel.
+pub(crate) fn listen_for_two(addr: SocketAddr) -> io::Result<TcpListener> {
+    let config = EndpointConfig::default().with_backlog(2);
+    Endpoint::builder().endpoint_config(config).bind(addr)?.listen()
+}
+
+/// An address whose host takes SYNs and never answers, for as long as the value lives.
+#[derive(Debug)]
+pub(crate) struct BlackHole(UdpSocket);
+
+impl BlackHole {
+    /// A UDP socket that nobody reads.
+    pub(crate) fn new(addr: SocketAddr) -> Self {
+        BlackHole(UdpSocket::bind(addr).expect("a free port"))
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.0.local_addr().expect("its address")
+    }
+}
+
+mod beyond;
+
+#[path = "cases/mod.rs"]
+mod cases;
