@@ -461,7 +461,9 @@ fn ctrl_c_ends_a_sender_and_the_receiver_keeps_the_part() {
     let sender = send(&[&place.endless_source()], &[], &receiver.address);
     example_program::wait_for_bytes(&place.inbox().join("endless.part"));
     sender.interrupt();
-    sender.finish().expect_error(130, "interrupted");
+    sender
+        .finish()
+        .expect_error(130, "--resume goes on where this ended");
     receiver.process.finish().expect_error(8, "endless");
     assert!(place.has("endless.part") && !place.has("endless"));
 }

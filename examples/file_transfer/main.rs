@@ -167,8 +167,12 @@ fn send(files: &[PathBuf], to: &str, resume: bool, interrupt: &Interrupt) -> Res
         terminal: terminal.clone(),
         resume,
     };
-    sender.send(&sources, (to, &addresses), &mut |arrival, repairs| {
+    let result = sender.send(&sources, (to, &addresses), &mut |arrival, repairs| {
         terminal.line(&arrival.sentence("sent", &format!("to {to}")));
         terminal.line(&arrival.verified(Some(repairs)));
-    })
+    });
+    if result.as_ref().is_err_and(Failure::may_resume) {
+        terminal.problem("the same command with --resume goes on where this ended");
+    }
+    result
 }
