@@ -6,9 +6,9 @@
 //! * `receive 0.0.0.0:9000 --into DIR` waits for senders.
 //! * `send FILE... HOST:9000` sends files there; `--resume` goes on where an earlier try ended.
 //!
-//! The modules, from the outside in: [`demo`] is the program without arguments, [`send`] and
-//! [`receive`] are the two sides, [`inbox`] is the receiving directory, [`protocol`] is what the
-//! sides say to each other, [`failure`] is everything that can go wrong.
+//! The modules, from the outside in: `demo` is the program without arguments, `send` and
+//! `receive` are the two sides, `inbox` is the receiving directory, `protocol` is what the
+//! sides say to each other, `failure` is everything that can go wrong.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
