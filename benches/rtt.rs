@@ -3,6 +3,9 @@
 //! `cargo bench --bench rtt` prints the p50 and p99 of a ping-pong of 64 B and 1 KiB, and how many
 //! connections a second can be made, used for one byte each way, and closed, one after the other.
 //! `-- --quick` makes a short run. How it is measured stands in `support/mod.rs`.
+//!
+//! Compare figures of one placement only: `-- --placement two` gives each process a processor,
+//! `--placement one` lets them share one. Without it the system chooses, for each carrier anew.
 
 use std::io;
 use std::process::ExitCode;
