@@ -154,15 +154,15 @@ impl Carrier {
             }
             for event in &events {
                 match event.token() {
-                    FRONT => self.from_clients(&mut buffer),
+                    FRONT => self.relay_clients(&mut buffer),
                     WAKE => {}
-                    Token(token) => self.from_server(token - 2, &mut buffer),
+                    Token(token) => self.relay_server(token - 2, &mut buffer),
                 }
             }
         }
     }
 
-    fn from_clients(&mut self, buffer: &mut [u8]) {
+    fn relay_clients(&mut self, buffer: &mut [u8]) {
         // An ICMP error of an earlier send surfaces as an error here: there is no client to tell.
         while let Some((len, client)) = next(|| self.front.recv_from(buffer)) {
             let flow = self.flow_of(client);
@@ -174,7 +174,7 @@ impl Carrier {
         }
     }
 
-    fn from_server(&mut self, flow: usize, buffer: &mut [u8]) {
+    fn relay_server(&mut self, flow: usize, buffer: &mut [u8]) {
         while let Some((len, _)) = next(|| self.flows[flow].socket.recv_from(buffer)) {
             self.impair(Passing {
                 flow,
