@@ -56,8 +56,9 @@ impl Pair {
 
     /// Runs until both ends of this connection are over.
     fn run_to_close(&mut self, key: ConnectionKey, limit: Duration) {
+        let is_over = |sim: &Sim, key| sim.is_closed(key) && sim.has_left(key);
         let done = self.sim.run_until(limit, |sim| {
-            sim.is_closed(key) && sim.peer(key).is_none_or(|peer| sim.is_closed(peer))
+            is_over(sim, key) && sim.peer(key).is_none_or(|peer| is_over(sim, peer))
         });
         if !done {
             let reports: Vec<_> = self
