@@ -198,13 +198,12 @@ fn bulk(server: SocketAddr, connection: u64, write: usize, total: u64) -> io::Re
         ));
     }
     let theirs = last.processor.saturating_sub(first.unwrap_or_default());
-    Ok((
-        last.bytes,
-        Bulk {
-            elapsed,
-            processor: cpu::time().saturating_sub(processor) + theirs,
-        },
-    ))
+    let processor = cpu::time().saturating_sub(processor) + theirs;
+    Ok(Bulk {
+        arrived: last.bytes,
+        elapsed,
+        processor,
+    })
 }
 
 struct Client {
