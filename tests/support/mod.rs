@@ -2,5 +2,6 @@
 #![allow(dead_code, reason = "no binary uses all of it")]
 
 pub(crate) mod memory;
+pub(crate) mod random;
 pub(crate) mod relay;
 pub(crate) mod wait;

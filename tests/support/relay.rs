@@ -14,6 +14,8 @@ use std::time::Duration;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::random::Random;
+
 /// How often each thing happens to a datagram, from 0 to 1, and the seed that decides when.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Impairment {
@@ -71,7 +73,7 @@ impl Relay {
             by_client: BTreeMap::new(),
             server,
             impairment,
-            random: impairment.seed,
+            random: Random::new(impairment.seed),
             held: None,
             shared: Arc::clone(&shared),
         };
@@ -132,7 +134,7 @@ struct Carrier {
     by_client: BTreeMap<SocketAddr, usize>,
     server: SocketAddr,
     impairment: Impairment,
-    random: u64,
+    random: Random,
     held: Option<Passing>,
     shared: Arc<Shared>,
 }
@@ -152,15 +154,15 @@ impl Carrier {
             }
             for event in &events {
                 match event.token() {
-                    FRONT => self.from_clients(&mut buffer),
+                    FRONT => self.relay_clients(&mut buffer),
                     WAKE => {}
-                    Token(token) => self.from_server(token - 2, &mut buffer),
+                    Token(token) => self.relay_server(token - 2, &mut buffer),
                 }
             }
         }
     }
 
-    fn from_clients(&mut self, buffer: &mut [u8]) {
+    fn relay_clients(&mut self, buffer: &mut [u8]) {
         // An ICMP error of an earlier send surfaces as an error here: there is no client to tell.
         while let Some((len, client)) = next(|| self.front.recv_from(buffer)) {
             let flow = self.flow_of(client);
@@ -172,7 +174,7 @@ impl Carrier {
         }
     }
 
-    fn from_server(&mut self, flow: usize, buffer: &mut [u8]) {
+    fn relay_server(&mut self, flow: usize, buffer: &mut [u8]) {
         while let Some((len, _)) = next(|| self.flows[flow].socket.recv_from(buffer)) {
             self.impair(Passing {
                 flow,
@@ -198,19 +200,18 @@ impl Carrier {
     }
 
     fn impair(&mut self, mut passing: Passing) {
-        if self.shared.cut.load(Ordering::SeqCst) || self.happens(self.impairment.loss) {
+        if self.shared.cut.load(Ordering::SeqCst) || self.random.happens(self.impairment.loss) {
             self.shared.lost.fetch_add(1, Ordering::SeqCst);
             return;
         }
-        if self.happens(self.impairment.corrupt) && !passing.bytes.is_empty() {
-            let bit = usize::try_from(self.next_random() >> 33).expect("31 bits")
-                % (8 * passing.bytes.len());
+        if self.random.happens(self.impairment.corrupt) && !passing.bytes.is_empty() {
+            let bit = self.random.below(8 * passing.bytes.len());
             passing.bytes[bit / 8] ^= 1 << (bit % 8);
         }
-        if self.happens(self.impairment.duplicate) {
+        if self.random.happens(self.impairment.duplicate) {
             self.pass(&passing);
         }
-        if self.held.is_none() && self.happens(self.impairment.reorder) {
+        if self.held.is_none() && self.random.happens(self.impairment.reorder) {
             self.held = Some(passing);
             return;
         }
@@ -233,21 +234,6 @@ impl Carrier {
             flow.socket.send_to(&passing.bytes, self.server)
         };
         self.shared.carried.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn happens(&mut self, probability: f64) -> bool {
-        // 53 bits make a float without rounding.
-        probability > 0.0
-            && ((self.next_random() >> 11) as f64) < probability * (1_u64 << 53) as f64
-    }
-
-    /// SplitMix64.
-    fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 
