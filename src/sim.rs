@@ -550,7 +550,10 @@ impl Sim {
         let described = open.take(SHOWN).filter_map(|it| {
             let connection = it.connection.as_ref()?;
             let (host, due) = (it.seat.report.host.0, connection.poll_timeout());
-            Some(format!("host {host}: next {due:?}, {:?}\n", connection.info(self.now)))
+            Some(format!(
+                "host {host}: next {due:?}, {:?}\n",
+                connection.info(self.now)
+            ))
         });
         described.collect()
     }
@@ -568,7 +571,10 @@ impl Drop for Sim {
         if std::thread::panicking() {
             let thread = std::thread::current();
             let test = thread.name().unwrap_or("<test>");
-            eprintln!("run it again: AQUEDUCT_SEED={} cargo test {test}", self.seed);
+            eprintln!(
+                "run it again: AQUEDUCT_SEED={} cargo test {test}",
+                self.seed
+            );
         }
     }
 }

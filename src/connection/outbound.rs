@@ -526,7 +526,5 @@ impl Connection {
 /// Room for any packet of the stream. A batch that began with a small packet has none: what follows could
 /// not even hold its acknowledgement, and goes into the next batch.
 fn whole_room(size: usize, batch: &mut Batch) -> Option<&mut [u8]> {
-    batch
-        .room(size)
-        .filter(|room| room.len() >= DATAGRAM_MIN)
+    batch.room(size).filter(|room| room.len() >= DATAGRAM_MIN)
 }

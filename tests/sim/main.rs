@@ -39,7 +39,11 @@ impl Pair {
         let mut sim = Sim::new(seed);
         let (client, server) = (sim.add_host("client"), sim.add_host("server"));
         sim.link(client, server, link);
-        Pair { sim, client, server }
+        Pair {
+            sim,
+            client,
+            server,
+        }
     }
 
     fn listen<A: App + 'static>(&mut self, make: impl FnMut() -> A + 'static) {
@@ -47,7 +51,8 @@ impl Pair {
     }
 
     fn connect(&mut self, app: impl App + 'static) -> ConnectionKey {
-        self.sim.connect(self.client, self.server, Config::default(), app)
+        self.sim
+            .connect(self.client, self.server, Config::default(), app)
     }
 
     /// Runs until both ends of this connection are over.
@@ -57,8 +62,13 @@ impl Pair {
             is_over(sim, key) && sim.peer(key).is_none_or(|peer| is_over(sim, peer))
         });
         if !done {
-            let reports: Vec<_> = self.sim.connections().map(|key| self.sim.report(key)).collect();
-            self.sim.fail(&format!("not closed within {limit:?}: {reports:#?}"));
+            let reports: Vec<_> = self
+                .sim
+                .connections()
+                .map(|key| self.sim.report(key))
+                .collect();
+            self.sim
+                .fail(&format!("not closed within {limit:?}: {reports:#?}"));
         }
     }
 
