@@ -3,6 +3,9 @@
 //! `cargo bench --bench rtt` prints the p50 and p99 of a ping-pong of 64 B and 1 KiB, and how many
 //! connections a second can be made, used for one byte each way, and closed, one after the other.
 //! `-- --quick` makes a short run. How it is measured stands in `support/mod.rs`.
+//!
+//! Compare figures of one placement only: `-- --placement two` gives each process a processor,
+//! `--placement one` lets them share one. Without it the system chooses, for each carrier anew.
 
 use std::io;
 use std::process::ExitCode;
@@ -13,8 +16,10 @@ use bare_udp::BareUdp;
 use support::carrier::{Carriers, exit, serve_as};
 use support::latency::{Connects, RoundTrips, print_connects, print_round_trips};
 use support::peer::Peer;
-use support::transport::Kernel;
+use support::placement::Placement;
+use support::transport::{Aqueduct, Kernel};
 
+#[allow(dead_code, reason = "each benchmark uses one of its servers")]
 #[path = "support/bare_udp.rs"]
 mod bare_udp;
 #[allow(dead_code, reason = "each benchmark uses its own part")]
@@ -42,6 +47,9 @@ struct Arguments {
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
+    /// Which processors the two processes run on
+    #[arg(long, value_enum, default_value_t)]
+    placement: Placement,
     /// Be the server
     #[arg(long, hide = true)]
     peer: Option<String>,
@@ -49,7 +57,11 @@ struct Arguments {
 
 /// The first is what the others are compared with.
 fn carriers() -> Carriers {
-    vec![Box::new(Kernel), Box::new(BareUdp::PingPong)]
+    vec![
+        Box::new(Kernel),
+        Box::new(Aqueduct),
+        Box::new(BareUdp::PingPong),
+    ]
 }
 
 fn main() -> ExitCode {
@@ -71,13 +83,14 @@ struct Figures {
 }
 
 fn measure(arguments: &Arguments) -> io::Result<()> {
+    arguments.placement.enter()?;
     println!(
         "{} rounds of {} messages and {} connections over loopback, two processes",
         arguments.rounds, arguments.messages, arguments.connections
     );
     let mut measured = Vec::new();
     for carrier in carriers() {
-        let peer = Peer::start(carrier.name(), &[])?;
+        let peer = Peer::start(arguments.placement, carrier.name(), &[])?;
         measured.push((carrier, peer, Figures::default()));
     }
     for round in 1..=arguments.rounds {

@@ -13,9 +13,11 @@ use bare_udp::BareUdp;
 use support::carrier::{Carriers, exit, serve_as};
 use support::now;
 use support::peer::Peer;
+use support::placement::Placement;
 use support::statistics::{Samples, megabytes, micros, nanos, per_second, print_table, ratio};
-use support::transport::Kernel;
+use support::transport::{Aqueduct, Kernel};
 
+#[allow(dead_code, reason = "each benchmark uses one of its servers")]
 #[path = "support/bare_udp.rs"]
 mod bare_udp;
 #[allow(dead_code, reason = "each benchmark uses its own part")]
@@ -40,6 +42,9 @@ struct Arguments {
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
+    /// Which processors the two processes run on
+    #[arg(long, value_enum, default_value_t)]
+    placement: Placement,
     /// Be the server
     #[arg(long, hide = true)]
     peer: Option<String>,
@@ -47,7 +52,11 @@ struct Arguments {
 
 /// The first is what the others are compared with.
 fn carriers() -> Carriers {
-    vec![Box::new(Kernel), Box::new(BareUdp::Bulk)]
+    vec![
+        Box::new(Kernel),
+        Box::new(Aqueduct),
+        Box::new(BareUdp::Bulk),
+    ]
 }
 
 fn main() -> ExitCode {
@@ -70,6 +79,7 @@ struct Figures {
 }
 
 fn measure(arguments: &Arguments) -> io::Result<()> {
+    arguments.placement.enter()?;
     let total = arguments.mib << 20;
     println!(
         "{} rounds of {} MiB over loopback, two processes, every byte compared",
@@ -78,7 +88,7 @@ fn measure(arguments: &Arguments) -> io::Result<()> {
     let carriers = carriers();
     let peers: Vec<_> = carriers
         .iter()
-        .map(|carrier| Peer::start(carrier.name(), &[]))
+        .map(|carrier| Peer::start(arguments.placement, carrier.name(), &[]))
         .collect::<Result<_, _>>()?;
     let mut figures = vec![Figures::default(); WRITES.len() * carriers.len()];
     let begin = now();

@@ -144,6 +144,41 @@ struct Offer {
 }
 
 /// One UDP socket's worth of connections.
+///
+/// The first two packets of a handshake, with the network played by hand:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use aqueduct::config::{Config, EndpointConfig};
+/// use aqueduct::endpoint::{Endpoint, Listening, Route};
+/// use aqueduct::time::Time;
+/// use aqueduct::wire::{Batch, Meta};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Arc::new(Config::new());
+/// let mut client = Endpoint::new(Arc::new(EndpointConfig::new()), [1; 32]);
+/// let mut server = Endpoint::new(Arc::new(EndpointConfig::new()), [2; 32]);
+/// server.set_listening(Listening::Yes, &config);
+///
+/// let now = Time::ZERO;
+/// let (handle, mut connection) = client.connect(now, "192.0.2.2:4000".parse()?, config)?;
+/// let mut batch = Batch::new();
+/// connection.poll_transmit(now, &mut batch).expect("a SYN is due");
+///
+/// let client_address = "192.0.2.1:5000".parse()?;
+/// let meta = Meta { from: client_address, to_ip: None, ecn: None };
+/// let mut answer = Batch::new();
+/// let route = server.handle_datagram(now, &meta, batch.bytes(), &mut answer);
+/// assert!(matches!(route, Route::Reply(transmit) if transmit.to == client_address));
+/// assert!(server.is_empty(), "the server remembers nothing");
+///
+/// let meta = Meta { from: "192.0.2.2:4000".parse()?, to_ip: None, ecn: None };
+/// let route = client.handle_datagram(now, &meta, answer.bytes(), &mut Batch::new());
+/// assert!(matches!(route, Route::Connection(to, _) if to == handle));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Endpoint {
     config: Arc<EndpointConfig>,
@@ -399,13 +434,19 @@ impl Endpoint {
 }
 
 /// Time from `earlier` to `now`; zero if it is later.
-#[allow(clippy::arithmetic_side_effects, reason = "it saturates")]
+#[cfg_attr(
+    not(test),
+    expect(clippy::arithmetic_side_effects, reason = "it saturates")
+)]
 fn since(now: Time, earlier: Time) -> Duration {
     now - earlier
 }
 
 /// The instant `duration` after `now`.
-#[allow(clippy::arithmetic_side_effects, reason = "it saturates")]
+#[cfg_attr(
+    not(test),
+    expect(clippy::arithmetic_side_effects, reason = "it saturates")
+)]
 fn after(now: Time, duration: Duration) -> Time {
     now + duration
 }

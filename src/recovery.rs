@@ -5,20 +5,24 @@ pub mod congestion;
 mod loss;
 mod pacer;
 mod pto;
+mod report;
 mod rtt;
 mod sent_packets;
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::time::{Deadline, Time, Timer};
-use crate::wire::{Offset, PacketNumber};
+use crate::wire::PacketNumber;
 
-use congestion::{AckSample, Algorithm, CongestionEvent, Controller, NewReno, WindowUse};
+use congestion::{AckSample, Algorithm, CongestionEvent, Controller, NewReno};
 use loss::{LostRun, Verdict};
 use pto::ProbeTimer;
 
 pub use pacer::Pacer;
+pub use report::{
+    AckOfUnsent, Admission, Contents, Outcome, RecoverySnapshot, SendClass, SentPacket,
+};
 pub use rtt::{GRANULARITY, INITIAL_RTT, RttEstimator};
 pub use sent_packets::{Oldest, Resolved, SentPackets};
 
@@ -30,100 +34,6 @@ const IDLE_MIN: Duration = Duration::from_secs(1);
 const PROBES_MAX: usize = 2;
 /// Probe timeouts that a run of losses must be longer than (RFC 9002 s7.6.1).
 const PERSISTENT_TIMEOUTS: u32 = 3;
-
-/// What a packet carried that must be repaired if it is lost.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Contents {
-    /// Bytes of the stream.
-    pub data: Range<Offset>,
-    /// The FIN.
-    pub fin: bool,
-    /// It was a path-MTU probe of this many bytes; its loss is no sign of congestion.
-    pub mtu_probe: Option<u16>,
-}
-
-/// A numbered packet that has just left.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SentPacket {
-    /// Its number.
-    pub number: PacketNumber,
-    /// Bytes of the datagram.
-    pub size: u16,
-    /// IMM was set: the peer answers at once.
-    pub imm: bool,
-    /// What it carried.
-    pub contents: Contents,
-}
-
-/// What an acknowledgement or a timeout means for the stream. The caller owns it, drains it, reuses it;
-/// what is found is added to its lists, while its other fields are those of the last call.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// Contents that have arrived; also such as were declared lost before.
-    pub acked: Vec<Contents>,
-    /// Contents that must be sent again.
-    pub lost: Vec<Contents>,
-    /// Ack-eliciting packets that the probe timeout asks for, exempt from cwnd (RFC 9002 s6.2.4).
-    pub probes: u8,
-    /// The largest packet newly acknowledged, if any was.
-    pub largest_newly_acked: Option<PacketNumber>,
-}
-
-/// What a packet is sent for, as far as admission cares.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SendClass {
-    /// Stream data: within cwnd and pacing.
-    Data,
-    /// A probe or a control packet: exempt from both, but counted.
-    Probe,
-}
-
-/// Whether a packet may leave now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Admission {
-    /// Yes.
-    Send,
-    /// The pacer says: at this time.
-    At(Time),
-    /// cwnd is full: when something is acknowledged or lost.
-    AwaitAck,
-}
-
-/// An acknowledgement names a packet that was never sent (security: the caller counts these).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("acknowledges a packet that was never sent")]
-pub struct AckOfUnsent;
-
-/// Numbers for `info()`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RecoverySnapshot {
-    /// Smoothed round trip, once there was a sample.
-    pub srtt: Option<Duration>,
-    /// Mean deviation of the round trip.
-    pub rttvar: Duration,
-    /// Smallest round trip.
-    pub min_rtt: Option<Duration>,
-    /// Congestion window, bytes.
-    pub cwnd: u64,
-    /// Slow-start threshold, bytes; `u64::MAX` before the first loss.
-    pub ssthresh: u64,
-    /// Bytes in flight on the present path.
-    pub bytes_in_flight: u64,
-    /// Pacing rate, bytes a second; 0 when not pacing.
-    pub pacing_rate: u64,
-    /// Numbered packets sent: those acknowledged, those declared lost, and those in flight.
-    pub packets_sent: u64,
-    /// Of those, acknowledged before they were declared lost.
-    pub packets_acked: u64,
-    /// Of those, declared lost, whatever became of them later.
-    pub packets_lost: u64,
-    /// Of those declared lost, found to have arrived after all.
-    pub packets_spurious: u64,
-    /// Numbered packets in flight, on whatever path.
-    pub packets_in_flight: u64,
-    /// Probe timeouts since something was acknowledged.
-    pub pto_count: u32,
-}
 
 /// Loss recovery, congestion control and pacing of one connection.
 ///
@@ -156,7 +66,10 @@ pub struct Recovery {
     probe_timer: ProbeTimer,
     controller: Algorithm,
     pacer: Pacer,
-    window_use: WindowUse,
+    /// The newest packet in flight when the window was full last. Packets above were sent with room to
+    /// spare: their arrival does not show that a wider window would have been used. Noted when packets
+    /// leave: when their acknowledgements come, every window looks wide.
+    full_through: Option<PacketNumber>,
     lost_run: LostRun,
     mtu: u16,
     max_ack_delay: Duration,
@@ -200,7 +113,7 @@ impl Recovery {
             probe_timer: ProbeTimer::default(),
             controller: Algorithm::NewReno(NewReno::new(mtu)),
             pacer: Pacer::new(mtu),
-            window_use: WindowUse::new(first),
+            full_through: None,
             lost_run: LostRun::default(),
             mtu,
             max_ack_delay: Duration::ZERO,
@@ -274,7 +187,9 @@ impl Recovery {
         self.counts.sent += 1;
         self.bytes_in_flight += u64::from(packet.size);
         self.probe_timer.on_sent(now, packet.imm);
-        self.window_use.on_sent(self.cwnd_room(), self.mtu);
+        if self.cwnd_room() < u64::from(self.mtu) {
+            self.full_through = Some(packet.number);
+        }
         self.pacer.on_sent(now, packet.size, app_limited);
         self.forget_old_losses(now);
     }
@@ -311,11 +226,9 @@ impl Recovery {
         }
         let lost_before = self.counts.lost;
         let reduced = self.detect_losses(now, out);
-        let cwnd_limited = self.window_use.on_acked(largest, next);
         if !reduced {
             self.controller.on_ack(&AckSample {
                 newly_acked: newly.growth,
-                cwnd_limited,
             });
         }
         if self.counts.lost == lost_before {
@@ -334,6 +247,7 @@ impl Recovery {
         };
         if deadline.why == Timer::Loss {
             self.detect_losses(now, out);
+            self.probe_timer.on_lost_by_age(now);
         } else {
             self.probe_timer.on_fired(now);
             let probes = self.sent.in_flight().min(PROBES_MAX);
@@ -441,7 +355,7 @@ impl Recovery {
                     if number >= self.path_from {
                         self.bytes_in_flight -= size;
                     }
-                    if number >= self.reduced_from {
+                    if number >= self.reduced_from && Some(number) <= self.full_through {
                         newly.growth += size;
                     }
                 }
@@ -526,10 +440,10 @@ impl Recovery {
 
     /// A lost packet is remembered long enough for the acknowledgement of a late original to come.
     fn forget_old_losses(&mut self, now: Time) {
-        let (rtt, pto) = (&self.rtt, pto::timeout(&self.rtt, self.max_ack_delay));
+        let (rtt, max_ack_delay) = (&self.rtt, self.max_ack_delay);
         self.sent.forget_lost(|| {
             let srtt = rtt.srtt().unwrap_or(INITIAL_RTT);
-            now - (srtt * 2).max(pto)
+            now - (srtt * 2).max(pto::timeout(rtt, max_ack_delay))
         });
     }
 
@@ -537,7 +451,7 @@ impl Recovery {
         self.mtu = mtu;
         self.controller = Algorithm::NewReno(NewReno::new(mtu));
         self.pacer = Pacer::new(mtu);
-        self.window_use = WindowUse::new(self.next_number());
+        self.full_through = None;
         self.reduced_from = self.next_number();
     }
 
@@ -547,3 +461,6 @@ impl Recovery {
         self.pacer.set_rate(now, rate);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ mod batches;
 mod cell;
 mod clock;
 mod deadlines;
+mod leader;
 mod mailbox;
 mod port;
 mod shard;
@@ -28,6 +29,10 @@ use crate::endpoint::Endpoint;
 pub(crate) use backlog::Backlog;
 pub(crate) use cell::{Blocked, Cell, CellState, Limit, Owner, Side};
 pub(crate) use clock::now;
+#[cfg(test)]
+pub(crate) use leader::{Baton, Rank};
+#[cfg(test)]
+pub(crate) use mailbox::Command;
 pub(crate) use port::Port;
 pub(crate) use shard::Shard;
 pub(crate) use socket::SocketOptions;

@@ -13,14 +13,13 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use digest::{Digest, Hasher};
-use process::{Running, start};
+use example_program::Running;
 use protocol::{Frame, PREFACE, Problem};
 use transport::{Listener, Stream};
 
 #[path = "../examples/file_transfer/digest.rs"]
 mod digest;
-#[path = "file_transfer/process.rs"]
-mod process;
+mod example_program;
 #[path = "../examples/file_transfer/protocol.rs"]
 mod protocol;
 #[path = "../examples/support/transport.rs"]
@@ -29,6 +28,12 @@ mod protocol;
     reason = "the test plays only parts of what the example does"
 )]
 mod transport;
+
+const EXAMPLE: &str = "file_transfer";
+
+fn start(arguments: &[String]) -> Running {
+    example_program::start(EXAMPLE, arguments)
+}
 
 /// A directory with a place for what is sent and one for what arrives.
 struct Place {
@@ -175,6 +180,27 @@ fn without_arguments_a_random_file_is_sent_and_verified() {
     assert_eq!(words[7], "s");
     assert_eq!(words[9], "MiB/s),");
     assert_eq!(words[11], "retransmitted");
+}
+
+#[test]
+fn a_bad_network_in_between_costs_time_and_no_byte() {
+    let faults = "--loss 0.05 --delay 2ms --reorder 0.1 --duplicate 0.02 --corrupt 0.01 --seed 7";
+    let mut arguments = vec!["--size".to_owned(), "2MiB".to_owned()];
+    arguments.extend(faults.split(' ').map(String::from));
+    let output = start(&arguments).finish();
+    output.expect(0);
+    let relay = output
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("relay: "));
+    let relay = relay.unwrap_or_else(|| panic!("no relay: {output:?}"));
+    assert!(
+        !relay.contains(" 0 lost") && !relay.contains(" 0 corrupted"),
+        "{relay}"
+    );
+    let verified = output.stdout.lines().last().unwrap();
+    assert!(verified.contains(" 2097152 bytes in "), "{verified}");
+    assert!(!verified.contains(", 0 retransmitted"), "{verified}");
 }
 
 #[test]
@@ -362,7 +388,11 @@ fn a_full_disk_ends_both_sides_and_keeps_what_arrived() {
     let place = Place::new();
     let mut arguments = receive_into(&place.inbox());
     arguments.push("--once".to_owned());
-    let receiver = Receiver::start(process::start_with_full_disk(&place.inbox(), &arguments));
+    let receiver = Receiver::start(example_program::start_with_full_disk(
+        EXAMPLE,
+        &place.inbox(),
+        &arguments,
+    ));
     let path = place.source("big", &content(8_000_000));
     send(&[&path], &[], &receiver.address)
         .finish()
@@ -402,7 +432,7 @@ fn a_receiver_that_is_killed_ends_the_sender() {
     let place = Place::new();
     let receiver = place.receiver(&[]);
     let sender = send(&[&place.endless_source()], &[], &receiver.address);
-    process::wait_for_bytes(&place.inbox().join("endless.part"));
+    example_program::wait_for_bytes(&place.inbox().join("endless.part"));
     receiver.process.kill();
     sender
         .finish()
@@ -414,7 +444,7 @@ fn a_sender_that_is_killed_ends_its_transfer_and_leaves_the_part() {
     let place = Place::new();
     let receiver = place.receiver(&["--once"]);
     let sender = send(&[&place.endless_source()], &[], &receiver.address);
-    process::wait_for_bytes(&place.inbox().join("endless.part"));
+    example_program::wait_for_bytes(&place.inbox().join("endless.part"));
     sender.kill();
     receiver
         .process
@@ -429,9 +459,11 @@ fn ctrl_c_ends_a_sender_and_the_receiver_keeps_the_part() {
     let place = Place::new();
     let receiver = place.receiver(&["--once"]);
     let sender = send(&[&place.endless_source()], &[], &receiver.address);
-    process::wait_for_bytes(&place.inbox().join("endless.part"));
+    example_program::wait_for_bytes(&place.inbox().join("endless.part"));
     sender.interrupt();
-    sender.finish().expect_error(130, "interrupted");
+    sender
+        .finish()
+        .expect_error(130, "--resume goes on where this ended");
     receiver.process.finish().expect_error(8, "endless");
     assert!(place.has("endless.part") && !place.has("endless"));
 }
@@ -446,7 +478,7 @@ fn ctrl_c_ends_a_receiver_that_waits_and_one_that_receives() {
 
     let receiver = place.receiver(&[]);
     let sender = send(&[&place.endless_source()], &[], &receiver.address);
-    process::wait_for_bytes(&place.inbox().join("endless.part"));
+    example_program::wait_for_bytes(&place.inbox().join("endless.part"));
     receiver.process.interrupt();
     receiver.process.finish().expect_error(130, "interrupted");
     let output = sender.finish();

@@ -1,9 +1,9 @@
 //! UDP with nothing on top: the ceiling for what stands on it.
 //!
 //! Bulk: datagrams that carry their connection and offset, sent in batches by GSO and received by
-//! GRO where the kernel has them. The server answers every batch with its count, and the client
-//! keeps at most [`WINDOW`] bytes unanswered: without that the kernel would drop most of them. What
-//! is lost all the same is not sent again, and does not count.
+//! GRO where the kernel has them. The server answers now and then with its count, and the client keeps
+//! at most [`WINDOW`] bytes unanswered: without that the kernel would drop most of them. What is lost
+//! all the same is not sent again, and does not count.
 //!
 //! Ping-pong: one datagram each way, by plain blocking calls.
 
@@ -26,7 +26,11 @@ const HEADER: usize = 16;
 /// Datagrams in one system call: as many as GSO takes bytes.
 const BATCH: usize = 44;
 /// Bytes without an answer, at most; well below the receive buffer.
-const WINDOW: u64 = 512 << 10;
+const WINDOW: u64 = 1 << 20;
+/// The server answers whenever so many bytes have come.
+const ANSWER_EVERY: u64 = 256 << 10;
+/// Set in the connection's number of a datagram that wants an answer at once.
+const ANSWER_NOW: u64 = 1 << 63;
 /// Asked of the kernel for both directions.
 const SOCKET_BUFFER: usize = 4 << 20;
 /// After this time without an answer, what is on its way is lost.
@@ -115,7 +119,7 @@ impl Socket {
     }
 }
 
-/// Serves the bulk work for ever: answers each batch with `[connection, bytes so far, wrong so far,
+/// Serves the bulk work for ever: answers with `[connection, bytes so far, wrong so far,
 /// processor time in nanoseconds]`.
 ///
 /// # Errors
@@ -126,23 +130,28 @@ fn serve_bulk() -> io::Result<()> {
     peer::announce(socket.socket.local_addr()?)?;
     let pattern = Pattern::new();
     let mut buffer = vec![0; RECEIVE];
-    let [mut current, mut bytes, mut wrong] = [0; 3];
+    let [mut current, mut bytes, mut wrong, mut answered] = [0; 4];
     loop {
         let (client, length, stride) = socket.receive(&mut buffer)?;
+        let mut wanted = false;
         for datagram in buffer[..length].chunks(stride.max(1)) {
             let Some((connection, offset, data)) = parse(datagram) else {
                 continue;
             };
+            wanted |= connection & ANSWER_NOW != 0;
+            let connection = connection & !ANSWER_NOW;
             if connection != current {
-                [current, bytes, wrong] = [connection, 0, 0];
+                [current, bytes, wrong, answered] = [connection, 0, 0, 0];
             }
             bytes += u64::try_from(data.len()).unwrap_or(0);
             wrong += u64::from(!pattern.matches(connection, offset, data));
         }
-        let answer = [current, bytes, wrong, nanos(cpu::time())]
-            .map(u64::to_be_bytes)
-            .concat();
-        socket.send(client, &answer, answer.len())?;
+        if wanted || bytes - answered >= ANSWER_EVERY {
+            answered = bytes;
+            let answer = [current, bytes, wrong, nanos(cpu::time())].map(u64::to_be_bytes);
+            let answer = answer.concat();
+            socket.send(client, &answer, answer.len())?;
+        }
     }
 }
 
@@ -181,8 +190,10 @@ fn bulk(server: SocketAddr, connection: u64, write: usize, total: u64) -> io::Re
     while offset < total {
         batch.clear();
         for _ in 0..per_call {
-            client.append(&mut batch, offset, data);
-            offset += u64::try_from(data).unwrap_or(0);
+            let next = offset + u64::try_from(data).unwrap_or(0);
+            // The first answer tells where the server's processor time began, the last ends it.
+            client.append(&mut batch, offset, data, offset == 0 || next >= total);
+            offset = next;
         }
         client.socket.send(server, &batch, segment)?;
         client.hear(offset, WINDOW)?;
@@ -198,13 +209,12 @@ fn bulk(server: SocketAddr, connection: u64, write: usize, total: u64) -> io::Re
         ));
     }
     let theirs = last.processor.saturating_sub(first.unwrap_or_default());
-    Ok((
-        last.bytes,
-        Bulk {
-            elapsed,
-            processor: cpu::time().saturating_sub(processor) + theirs,
-        },
-    ))
+    let processor = cpu::time().saturating_sub(processor) + theirs;
+    Ok(Bulk {
+        arrived: last.bytes,
+        elapsed,
+        processor,
+    })
 }
 
 struct Client {
@@ -230,8 +240,9 @@ impl Client {
         })
     }
 
-    fn append(&self, batch: &mut Vec<u8>, offset: u64, data: usize) {
-        batch.extend(self.connection.to_be_bytes());
+    fn append(&self, batch: &mut Vec<u8>, offset: u64, data: usize, answer_now: bool) {
+        let flag = if answer_now { ANSWER_NOW } else { 0 };
+        batch.extend((self.connection | flag).to_be_bytes());
         batch.extend(offset.to_be_bytes());
         batch.extend(self.pattern.slice(self.connection, offset, data));
     }

@@ -26,7 +26,7 @@ pub(crate) trait Carrier {
 
 impl<T: Transport> Carrier for T {
     fn name(&self) -> &'static str {
-        T::NAME
+        Transport::name(self)
     }
 
     fn serve(&self) -> io::Result<()> {

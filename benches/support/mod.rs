@@ -10,6 +10,7 @@ pub(crate) mod cpu;
 pub(crate) mod latency;
 pub(crate) mod pattern;
 pub(crate) mod peer;
+pub(crate) mod placement;
 pub(crate) mod statistics;
 pub(crate) mod transport;
 pub(crate) mod works;

@@ -3,8 +3,10 @@
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio, exit};
+use std::process::{Child, Stdio, exit};
 use std::thread;
+
+use super::placement::Placement;
 
 /// A running server; dropping it ends it.
 pub(crate) struct Peer {
@@ -18,8 +20,9 @@ impl Peer {
     /// # Errors
     ///
     /// The system's error, or that the program said something else.
-    pub(crate) fn start(role: &str, more: &[&OsStr]) -> io::Result<Peer> {
-        let mut child = Command::new(std::env::current_exe()?)
+    pub(crate) fn start(placement: Placement, role: &str, more: &[&OsStr]) -> io::Result<Peer> {
+        let mut child = placement
+            .server(&std::env::current_exe()?)
             .args(["--peer", role])
             .args(more)
             .stdin(Stdio::piped())

@@ -163,6 +163,7 @@ pub(crate) fn bulk<T: Transport>(
         return Err(wrong("what arrived is not what was sent"));
     }
     Ok(Bulk {
+        arrived,
         elapsed,
         processor: cpu::time().saturating_sub(processor) + theirs,
     })

@@ -116,8 +116,8 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
         repairs.packets,
         units::size(repairs.bytes)
     ));
-    if let Some(relay) = &relay {
-        terminal.line(&describe(&relay.counts()));
+    if let Some(relay) = relay {
+        terminal.line(&describe(&relay.stop()));
     }
     terminal.line(&arrival.verified(Some(repairs)));
     Ok(())

@@ -61,9 +61,7 @@ pub(crate) enum Failure {
     #[error("the peer broke the protocol: {0}")]
     Protocol(&'static str),
     /// Ctrl-C.
-    #[error(
-        "interrupted; a file that had begun to arrive is kept as NAME.part, --resume goes on with it"
-    )]
+    #[error("interrupted")]
     Interrupted,
     /// Anything else.
     #[error("{doing}: {source}")]
@@ -94,6 +92,15 @@ impl Failure {
             },
             Failure::Protocol(_) => 11,
             Failure::Interrupted => interrupt::EXIT_CODE,
+        }
+    }
+
+    /// Whether the receiver may have kept a part that a sender can go on with.
+    pub(crate) fn may_resume(&self) -> bool {
+        match self {
+            Failure::AtPeer { problem, .. } => *problem == Problem::DiskFull,
+            Failure::Interrupted | Failure::PeerGone { .. } => true,
+            _ => false,
         }
     }
 

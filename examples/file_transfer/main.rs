@@ -6,9 +6,9 @@
 //! * `receive 0.0.0.0:9000 --into DIR` waits for senders.
 //! * `send FILE... HOST:9000` sends files there; `--resume` goes on where an earlier try ended.
 //!
-//! The modules, from the outside in: [`demo`] is the program without arguments, [`send`] and
-//! [`receive`] are the two sides, [`inbox`] is the receiving directory, [`protocol`] is what the
-//! sides say to each other, [`failure`] is everything that can go wrong.
+//! The modules, from the outside in: `demo` is the program without arguments, `send` and
+//! `receive` are the two sides, `inbox` is the receiving directory, `protocol` is what the
+//! sides say to each other, `failure` is everything that can go wrong.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -167,8 +167,12 @@ fn send(files: &[PathBuf], to: &str, resume: bool, interrupt: &Interrupt) -> Res
         terminal: terminal.clone(),
         resume,
     };
-    sender.send(&sources, (to, &addresses), &mut |arrival, repairs| {
+    let result = sender.send(&sources, (to, &addresses), &mut |arrival, repairs| {
         terminal.line(&arrival.sentence("sent", &format!("to {to}")));
         terminal.line(&arrival.verified(Some(repairs)));
-    })
+    });
+    if result.as_ref().is_err_and(Failure::may_resume) {
+        terminal.problem("the same command with --resume goes on where this ended");
+    }
+    result
 }

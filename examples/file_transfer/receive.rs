@@ -220,6 +220,9 @@ impl Receiver {
     }
 
     /// Takes the data until `part` has `size` bytes; returns what the sender says of their digest.
+    ///
+    /// Hashing and writing take place between two reads: meanwhile the transport's own thread fills the
+    /// window. A further thread for them was measured, and gained nothing.
     fn data(
         &self,
         stream: &Stream,

@@ -479,11 +479,16 @@ impl Connection {
     /// the end of what may be sent now, when that was a flight worth a round trip of news. Never a lone
     /// request, so that the answer carries the acknowledgement.
     fn wants_imm(&mut self, plan: Plan, fin: bool) -> bool {
-        self.since_imm += 1;
+        // A packet with nothing before it in flight begins a flight.
+        self.since_imm = if self.is_in_flight() {
+            self.since_imm + 1
+        } else {
+            1
+        };
         let more = self.send.snd_nxt() < self.send.end();
         let flight = self.since_imm >= FLIGHT_WITH_IMM;
         let sent = self.recovery.next_number().since(self.local_first);
-        let starting = sent < EAGER_PACKETS && (more || self.since_imm > 1);
+        let starting = sent < EAGER_PACKETS && (more || self.is_in_flight());
         let last = !more || self.is_last_admitted();
         let imm = fin || plan == Plan::TimeoutProbe || starting || (last && flight);
         if imm {

@@ -3,6 +3,7 @@
 mod abuse;
 mod handshake;
 mod leaving;
+mod pair;
 
 use super::*;
 use crate::connection::LastAck;

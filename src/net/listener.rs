@@ -77,7 +77,7 @@ impl Listener {
     pub fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         let Listening { anchor, backlog } = &*self.listening;
         let (owner, was_full) = backlog
-            .accept(Limit::Never)
+            .accept(&anchor.shard, Limit::Never)
             .map_err(|blocked| of_blocked(anchor.port.local, blocked))?;
         if was_full {
             anchor.shard.resume(backlog);
@@ -179,3 +179,97 @@ impl Iterator for Incoming<'_> {
 }
 
 impl FusedIterator for Incoming<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read, Write};
+    use std::thread;
+
+    use super::*;
+    use crate::error::CloseReason;
+    use crate::net::StreamError;
+    use crate::runtime::Command;
+
+    fn is_loop_ended(error: &io::Error) -> bool {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+        matches!(
+            cause,
+            Some(StreamError::Failed {
+                reason: CloseReason::LoopEnded,
+                ..
+            })
+        )
+    }
+
+    #[test]
+    fn a_panic_of_the_loop_is_an_error_on_every_stream_and_never_a_hang() {
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let clients: Vec<Stream> = (0..4)
+            .map(|_| Stream::connect(listener.local_addr().unwrap()).unwrap())
+            .collect();
+        let servers: Vec<Stream> = clients
+            .iter()
+            .map(|_| listener.accept().unwrap().0)
+            .collect();
+        let blocked: Vec<_> = servers
+            .iter()
+            .map(|stream| {
+                let mut stream = stream.try_clone().unwrap();
+                thread::spawn(move || stream.read(&mut [0; 8]))
+            })
+            .collect();
+        let acceptor = listener.try_clone().unwrap();
+        let accepting = thread::spawn(move || acceptor.accept());
+
+        listener.listening.anchor.shard.mailbox.send(Command::Panic);
+        for reader in blocked {
+            assert!(is_loop_ended(&reader.join().unwrap().unwrap_err()));
+        }
+        assert!(is_loop_ended(&accepting.join().unwrap().unwrap_err()));
+        for mut stream in servers {
+            assert!(is_loop_ended(&stream.write(b"x").unwrap_err()));
+            assert_eq!(
+                stream.peer_addr().unwrap_err().kind(),
+                ErrorKind::NotConnected
+            );
+        }
+        assert!(listener.listening.anchor.shard.has_ended());
+    }
+
+    #[test]
+    fn a_panic_in_the_turn_of_a_waiting_thread_is_its_error_too() {
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let _client = Stream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let shard = listener.listening.anchor.shard.clone();
+        let reading = thread::spawn(move || server.read(&mut [0; 8]));
+        // Whoever takes the turns then, the reader or the shard's own thread, meets it.
+        shard.mailbox.send(Command::Panic);
+        assert!(is_loop_ended(&reading.join().unwrap().unwrap_err()));
+    }
+
+    #[test]
+    fn whoever_asks_for_the_turns_and_goes_leaves_them_to_somebody() {
+        use std::time::Duration;
+
+        use crate::runtime::{Baton, Rank};
+
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let shard = listener.listening.anchor.shard.clone();
+        let pass = |time| {
+            let mutex = std::sync::Mutex::new(());
+            let guard = mutex.lock().unwrap();
+            drop(std::sync::Condvar::new().wait_timeout(guard, time).unwrap());
+        };
+        for wait in [0, 1, 5, 20].map(Duration::from_millis) {
+            // Time for the shard's own thread to take the turns; asked, it lets go and may fall asleep.
+            pass(Duration::from_millis(10));
+            let waiting = Baton::enter(&shard, Rank::Stream);
+            pass(wait);
+            drop(waiting);
+            let client = Stream::connect(listener.local_addr().unwrap()).unwrap();
+            let (server, _) = listener.accept().unwrap();
+            drop((client, server));
+        }
+    }
+}

@@ -4,8 +4,6 @@ mod new_reno;
 
 use std::time::Duration;
 
-use crate::wire::PacketNumber;
-
 pub use new_reno::NewReno;
 
 /// Datagrams of the initial window (RFC 6928 s2).
@@ -18,10 +16,9 @@ const MIN_DATAGRAMS: u64 = 2;
 /// What one acknowledgement tells a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AckSample {
-    /// Bytes acknowledged for the first time, of packets sent since the last reduction.
+    /// Bytes acknowledged for the first time that may widen the window: of packets sent since the last
+    /// reduction, and in flight at a time when the window was full (RFC 9002 s7.3.2, s7.8).
     pub newly_acked: u64,
-    /// The window held the sender back when it sent them, or in the round before (RFC 9002 s7.8).
-    pub cwnd_limited: bool,
 }
 
 /// Why a window must shrink.
@@ -111,43 +108,4 @@ pub fn initial_window(mtu: u16) -> u64 {
 /// The smallest window, bytes (RFC 9002 s7.2).
 pub fn minimum_window(mtu: u16) -> u64 {
     MIN_DATAGRAMS * u64::from(mtu)
-}
-
-/// Whether the window, and not the application, held the sender back.
-///
-/// Asked when packets leave, not when their acknowledgements arrive: by then the flight has shrunk and
-/// every window looks wide. The answer holds for the round trip in which it was found and for the
-/// next one, because a window that was full once in a round was the limit of that round.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct WindowUse {
-    /// A packet of this number or above, once acknowledged, begins a new round.
-    round_end: PacketNumber,
-    full_now: bool,
-    full_before: bool,
-}
-
-impl WindowUse {
-    pub(super) fn new(first: PacketNumber) -> Self {
-        WindowUse {
-            round_end: first,
-            full_now: false,
-            full_before: false,
-        }
-    }
-
-    /// A packet left, and `room` bytes of the window remain: it is full if no datagram fits.
-    pub(super) fn on_sent(&mut self, room: u64, mtu: u16) {
-        self.full_now |= room < u64::from(mtu);
-    }
-
-    /// Packets up to `largest` arrived, `next` is the next to be sent: was the window the limit?
-    pub(super) fn on_acked(&mut self, largest: PacketNumber, next: PacketNumber) -> bool {
-        let limited = self.full_now || self.full_before;
-        if largest >= self.round_end {
-            self.round_end = next;
-            self.full_before = self.full_now;
-            self.full_now = false;
-        }
-        limited
-    }
 }

@@ -187,3 +187,6 @@ fn to_credit(bytes: u64) -> i64 {
         .unwrap_or(i64::MAX)
         .saturating_mul(BYTE)
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,8 @@ pub(super) fn timeout(rtt: &RttEstimator, delay: Duration) -> Duration {
     }
 }
 
-/// The probe timer: armed by what is sent and by what is newly acknowledged, by nothing else.
+/// The probe timer: armed by what is sent and by what is newly acknowledged or lost, not by
+/// acknowledgements that say nothing new.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ProbeTimer {
     /// When it was armed last.
@@ -46,6 +47,11 @@ impl ProbeTimer {
     pub(super) fn on_fired(&mut self, now: Time) {
         self.armed_at = now;
         self.count = self.count.saturating_add(1);
+    }
+
+    /// Packets were declared lost by age: their repair is on its way, and is given its time.
+    pub(super) fn on_lost_by_age(&mut self, now: Time) {
+        self.armed_at = now;
     }
 
     /// Timeouts since something was acknowledged.

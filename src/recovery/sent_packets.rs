@@ -360,3 +360,6 @@ impl Record {
         self.start..self.start.plus(u64::from(len))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The thread that takes the turns of one shard.
+//! The thread that takes the turns of one shard, unless a thread of the application does.
 
 use std::io;
 use std::sync::Arc;
@@ -19,26 +19,30 @@ pub(crate) fn start(endpoint: Endpoint) -> io::Result<Arc<Shard>> {
     let waker = mio::Waker::new(poll.registry(), WAKER)?;
     let registry = poll.registry().try_clone()?;
     let shard = Arc::new(Shard::new(endpoint, registry, Mailbox::new(waker)));
-    let turns = Turns::new(shard.clone(), poll);
+    shard.baton.begin(Turns::new(shard.clone(), poll));
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let served = shard.clone();
     thread::Builder::new()
         .name(format!("aqueduct-{number}"))
-        .spawn(move || run(turns))?;
+        .spawn(move || run(served))?;
     Ok(shard)
 }
 
-fn run(mut turns: Turns) {
+fn run(shard: Arc<Shard>) {
     // Its drop tells every stream, also when a panic unwinds past it.
-    let _ending = Ending(turns.shard().clone());
-    loop {
-        match turns.turn() {
-            Ok(Flow::Continue) => {}
-            Ok(Flow::Stop) => return,
-            Err(error) => {
-                tracing::warn!(%error, "the thread that serves a socket ends");
-                return;
+    let _ending = Ending(shard.clone());
+    while let Some(mut turns) = shard.baton.take_for_background() {
+        while !shard.baton.is_asked() {
+            match turns.turn(None) {
+                Ok(Flow::Continue) => {}
+                Ok(Flow::Stop) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the thread that serves a socket ends");
+                    return;
+                }
             }
         }
+        shard.baton.give_back(turns);
     }
 }
 

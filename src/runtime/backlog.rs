@@ -1,12 +1,15 @@
 //! Connections that wait for `accept`.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::cell::{Blocked, Limit, Owner};
+use super::leader::{Baton, Rank, Standing, Waiting};
+use super::shard::Shard;
 use super::waiters::Waiters;
 use super::{clock, lock};
 use crate::config::Config;
+use crate::time::Time;
 
 /// The queue between a loop and a listener.
 #[derive(Debug)]
@@ -49,13 +52,18 @@ impl Backlog {
     }
 
     /// Takes the connection that has waited longest; true if there was no room before.
-    pub(crate) fn accept(&self, limit: Limit) -> Result<(Owner, bool), Blocked> {
+    pub(crate) fn accept(
+        &self,
+        shard: &Arc<Shard>,
+        limit: Limit,
+    ) -> Result<(Owner, bool), Blocked> {
         let mut state = lock(&self.state);
         let limit = if state.nonblocking { Limit::Now } else { limit };
         let deadline = match limit {
             Limit::After(wait) => Some(clock::now() + wait),
             Limit::Now | Limit::Never => None,
         };
+        let mut waiting: Option<Waiting> = None;
         loop {
             let was_full = state.waiting.len() > self.limit;
             if let Some(owner) = state.waiting.pop_front() {
@@ -67,12 +75,34 @@ impl Backlog {
             if limit == Limit::Now {
                 return Err(Blocked::Nonblocking);
             }
-            let (again, in_time) = self.acceptors.wait(state, deadline);
+            let waiting = waiting.get_or_insert_with(|| Baton::enter(shard, Rank::Accept));
+            let (again, in_time) = self.wait_as(waiting, state, deadline);
             state = again;
             if !in_time {
                 return Err(Blocked::TimedOut);
             }
         }
+    }
+
+    /// Waits for a connection: leads, asks to, or sleeps. False once `until` has passed.
+    fn wait_as<'s>(
+        &'s self,
+        waiting: &mut Waiting,
+        state: MutexGuard<'s, State>,
+        until: Option<Time>,
+    ) -> (MutexGuard<'s, State>, bool) {
+        if waiting.standing() == Standing::Follows {
+            return self.acceptors.wait(state, until);
+        }
+        if until.is_some_and(|until| until <= clock::now()) {
+            return (state, false);
+        }
+        drop(state);
+        match waiting.standing() {
+            Standing::Leads => waiting.turn(until),
+            _ => waiting.obtain(),
+        }
+        (lock(&self.state), true)
     }
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) {

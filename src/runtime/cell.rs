@@ -5,8 +5,10 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use super::leader::{Baton, Rank, Standing, Waiting};
 use super::port::{Port, Stall};
 use super::shard::Shard;
 use super::waiters::Waiters;
@@ -51,6 +53,8 @@ pub(crate) struct CellState {
     touched: bool,
     /// Waiting for room in the socket.
     parked: bool,
+    /// The thread that waits for this connection by taking the shard's turns.
+    leader: Option<ThreadId>,
     /// The endpoint has forgotten it: no more deadlines.
     closed: bool,
     /// The loop ended and left it behind.
@@ -118,6 +122,7 @@ impl Cell {
                 deadline: None,
                 touched: false,
                 parked: false,
+                leader: None,
                 closed: false,
                 orphaned: false,
             }),
@@ -151,6 +156,7 @@ impl Cell {
     ) -> Result<T, Blocked> {
         let mut state = self.lock();
         let mut deadline = None;
+        let mut waiting: Option<Waiting> = None;
         loop {
             if state.orphaned {
                 return Err(Blocked::LoopEnded);
@@ -165,12 +171,39 @@ impl Cell {
                 Limit::Never => None,
                 Limit::After(wait) => Some(*deadline.get_or_insert_with(|| clock::now() + wait)),
             };
-            let (again, in_time) = self.waiters(side).wait(state, until);
+            let waiting = waiting.get_or_insert_with(|| Baton::enter(&self.shard, Rank::Stream));
+            let (again, in_time) = self.wait_as(waiting, side, state, until);
             state = again;
             if !in_time {
                 return Err(Blocked::TimedOut);
             }
         }
+    }
+
+    /// Waits for anything to happen: leads, asks to, or sleeps. False once `until` has passed.
+    fn wait_as<'s>(
+        &'s self,
+        waiting: &mut Waiting,
+        side: Side,
+        mut state: MutexGuard<'s, CellState>,
+        until: Option<Time>,
+    ) -> (MutexGuard<'s, CellState>, bool) {
+        if waiting.standing() == Standing::Follows {
+            return self.waiters(side).wait(state, until);
+        }
+        if until.is_some_and(|until| until <= clock::now()) {
+            return (state, false);
+        }
+        // From here on whoever changes the connection wakes the poll, not only the waiters.
+        state.leader = Some(thread::current().id());
+        drop(state);
+        match waiting.standing() {
+            Standing::Leads => waiting.turn(until),
+            _ => waiting.obtain(),
+        }
+        let mut state = self.lock();
+        state.leader = None;
+        (state, true)
     }
 
     /// Marks the connection as touched in this turn; true if it was not yet.
@@ -199,6 +232,7 @@ impl Cell {
         // Waiters are counted under the lock, and woken after it: they need it at once.
         let readers = news.readers && self.readers.any();
         let writers = news.writers && self.writers.any();
+        news.wake_loop |= (news.readers || news.writers) && state.is_led_by_another();
         drop(state);
         self.shard.batches.give(batch);
         if readers {
@@ -278,8 +312,12 @@ impl Cell {
 
     /// Wakes everybody who waits, to look again.
     pub(crate) fn wake_all(&self) {
+        let led = self.lock().is_led_by_another();
         self.readers.wake();
         self.writers.wake();
+        if led {
+            self.shard.mailbox.wake();
+        }
     }
 
     fn waiters(&self, side: Side) -> &Waiters {
@@ -314,6 +352,12 @@ impl CellState {
     pub(crate) fn now(&mut self, now: Time) -> Time {
         self.latest = self.latest.max(now);
         self.latest
+    }
+
+    /// Whether a thread other than this one sleeps in the poll for this connection's sake.
+    fn is_led_by_another(&self) -> bool {
+        self.leader
+            .is_some_and(|leader| leader != thread::current().id())
     }
 
     /// Whether the connection ended by a reset or an error.

@@ -40,6 +40,9 @@ pub(crate) struct Port {
     drops: AtomicU64,
     /// Whether the loop has it on its list of sockets to read; only the loop looks.
     pub(crate) is_ready: AtomicBool,
+    /// Failures that the next sends shall have, instead of being tried.
+    #[cfg(test)]
+    faults: Mutex<VecDeque<SendFailure>>,
 }
 
 /// What waits for a full socket.
@@ -94,6 +97,8 @@ impl Port {
             without_offload: Mutex::default(),
             drops: AtomicU64::new(0),
             is_ready: AtomicBool::new(false),
+            #[cfg(test)]
+            faults: Mutex::default(),
         })
     }
 
@@ -226,9 +231,34 @@ impl Port {
         let Some(socket) = socket.as_ref() else {
             return Err(SendFailure::Lost);
         };
-        match socket.send(to, bytes, segment) {
-            Err(SendFailure::Poisoned) => socket.send(to, bytes, segment),
+        match self.hand_down(socket, to, bytes, segment) {
+            Err(SendFailure::Poisoned) => self.hand_down(socket, to, bytes, segment),
             sent => sent,
+        }
+    }
+
+    #[cfg(not(test))]
+    fn hand_down(
+        &self,
+        socket: &Socket,
+        to: &Transmit,
+        bytes: &[u8],
+        segment: usize,
+    ) -> Result<(), SendFailure> {
+        socket.send(to, bytes, segment)
+    }
+
+    #[cfg(test)]
+    fn hand_down(
+        &self,
+        socket: &Socket,
+        to: &Transmit,
+        bytes: &[u8],
+        segment: usize,
+    ) -> Result<(), SendFailure> {
+        match lock(&self.faults).pop_front() {
+            Some(fault) => Err(fault),
+            None => socket.send(to, bytes, segment),
         }
     }
 
@@ -281,3 +311,6 @@ fn settle(sent: Result<(), SendFailure>, at: usize) -> Result<(), Stuck> {
     };
     Err(Stuck { at, why })
 }
+
+#[cfg(test)]
+mod tests;

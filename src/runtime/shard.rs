@@ -16,6 +16,7 @@ use super::backlog::Backlog;
 use super::batches::Batches;
 use super::cell::{Cell, News, Owner};
 use super::deadlines::{Deadlines, slot_index};
+use super::leader::Baton;
 use super::mailbox::{Command, Mailbox};
 use super::port::{Port, Stall};
 use super::socket::SocketOptions;
@@ -38,6 +39,8 @@ pub(crate) struct Shard {
     state: Mutex<ShardState>,
     timers: Mutex<Timers>,
     pub(crate) mailbox: Mailbox,
+    /// Who takes the turns.
+    pub(crate) baton: Baton,
     pub(crate) registry: mio::Registry,
     pub(crate) batches: Batches,
     /// Who waits until no connection is left.
@@ -142,6 +145,7 @@ impl Shard {
             }),
             timers: Mutex::default(),
             mailbox,
+            baton: Baton::new(),
             registry,
             batches: Batches::default(),
             idle: Waiters::default(),
@@ -305,6 +309,8 @@ impl Shard {
     /// The loop has ended. Every connection that is left ends with it, and every waiter is told.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
+        // The turns hold the shard, and the shard the turns: this parts them.
+        drop(self.baton.end());
         let mut state = self.lock();
         let cells: Vec<Arc<Cell>> = state.cells.drain(..).flatten().collect();
         state.live = 0;

@@ -24,8 +24,13 @@ pub(crate) fn poll(
         // `epoll_wait` counts in milliseconds, `ppoll` in nanoseconds.
         Some(timeout) if !timeout.is_zero() && timeout < COARSE => {
             let mut fds = [PollFd::new(poll.registry().as_fd(), PollFlags::POLLIN)];
-            ppoll(&mut fds, Some(TimeSpec::from_duration(timeout)), None)?;
-            poll.poll(events, Some(Duration::ZERO))
+            match ppoll(&mut fds, Some(TimeSpec::from_duration(timeout)), None)? {
+                0 => {
+                    events.clear();
+                    Ok(())
+                }
+                _ => poll.poll(events, Some(Duration::ZERO)),
+            }
         }
         timeout => poll.poll(events, timeout),
     }

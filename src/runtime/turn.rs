@@ -45,6 +45,8 @@ pub(crate) struct Turns {
     receiver: Receiver,
     /// Sockets that may have something to receive, each in turn.
     ready: VecDeque<Arc<Port>>,
+    /// Sockets with something in their error queue.
+    erring: Vec<Arc<Port>>,
     /// Sockets that may have room again.
     writable: Vec<Arc<Port>>,
     /// Connections to drain in this turn.
@@ -69,18 +71,15 @@ impl Turns {
             events: Events::with_capacity(EVENTS_MAX),
             receiver: Receiver::new(),
             ready: VecDeque::new(),
+            erring: Vec::new(),
             writable: Vec::new(),
             touched: Vec::new(),
         }
     }
 
-    pub(crate) fn shard(&self) -> &Arc<Shard> {
-        &self.shard
-    }
-
-    /// Takes one turn. The clock is read once, after the wait.
-    pub(crate) fn turn(&mut self) -> io::Result<Flow> {
-        self.wait()?;
+    /// Takes one turn; sleeps until `limit` at the longest. The clock is read once, after the wait.
+    pub(crate) fn turn(&mut self, limit: Option<Time>) -> io::Result<Flow> {
+        self.wait(limit)?;
         let now = clock::now();
         self.sort_events();
         self.receive(now);
@@ -96,9 +95,10 @@ impl Turns {
     // --- step 1: wait ---------------------------------------------------------------------------
 
     /// Sleeps until a socket, a deadline or another thread wants something.
-    fn wait(&mut self) -> io::Result<()> {
-        let timeout = if self.ready.is_empty() {
+    fn wait(&mut self, limit: Option<Time>) -> io::Result<()> {
+        let timeout = if self.ready.is_empty() && self.erring.is_empty() {
             let until = self.shard.timers().sleep();
+            let until = [until, limit].into_iter().flatten().min();
             until.map(|until| until - clock::now())
         } else {
             Some(Duration::ZERO)
@@ -131,6 +131,9 @@ impl Turns {
             if event.is_writable() {
                 self.writable.push(port.clone());
             }
+            if event.is_error() {
+                self.erring.push(port.clone());
+            }
         }
     }
 
@@ -152,6 +155,11 @@ impl Turns {
 
     /// Receives from each ready socket in turn, until all are empty or the turn has had enough.
     fn receive(&mut self, now: Time) {
+        for port in std::mem::take(&mut self.erring) {
+            if self.receive_errors(&port, now) {
+                self.erring.push(port);
+            }
+        }
         let mut datagrams = 0;
         while datagrams < DATAGRAMS_PER_TURN {
             let Some(port) = self.ready.pop_front() else {
@@ -167,10 +175,7 @@ impl Turns {
                     self.receive_errors(&port, now);
                     self.ready.push_back(port);
                 }
-                Err(_) => {
-                    self.receive_errors(&port, now);
-                    port.is_ready.store(false, Ordering::Relaxed);
-                }
+                Err(_) => port.is_ready.store(false, Ordering::Relaxed),
             }
         }
     }
@@ -211,14 +216,16 @@ impl Turns {
         train.len.div_ceil(train.stride.max(1))
     }
 
-    /// Reads a socket's error queue and tells the connections whose packets it quotes.
-    fn receive_errors(&mut self, port: &Arc<Port>, now: Time) {
+    /// Reads a socket's error queue and tells the connections whose packets it quotes; whether there may
+    /// be more.
+    fn receive_errors(&mut self, port: &Arc<Port>, now: Time) -> bool {
         for _ in 0..ERRORS_PER_TURN {
             let Some(report) = port.receive_error(&mut self.receiver) else {
-                return;
+                return false;
             };
             self.believe(port, now, &report);
         }
+        true
     }
 
     fn believe(&mut self, port: &Arc<Port>, now: Time, report: &IcmpReport) {

@@ -22,8 +22,9 @@ use quic::Quic;
 use support::carrier::{Carriers, exit, serve_as};
 use support::latency::{Connects, RoundTrips, print_connects, print_round_trips};
 use support::peer::Peer;
+use support::placement::Placement;
 use support::statistics::{Samples, megabytes, per_second, print_table, ratio};
-use support::transport::Kernel;
+use support::transport::{Aqueduct, Kernel, SharedSocket};
 
 mod quic;
 #[allow(dead_code, reason = "each benchmark uses its own part")]
@@ -55,6 +56,9 @@ struct Arguments {
     /// Measure idle connections instead, so many of them
     #[arg(long, num_args = 0..=1, default_missing_value = "10000")]
     idle: Option<u64>,
+    /// Which processors the two processes run on
+    #[arg(long, value_enum, default_value_t)]
+    placement: Placement,
     /// Be the server
     #[arg(long, hide = true)]
     peer: Option<String>,
@@ -65,7 +69,13 @@ struct Arguments {
 
 /// The first is what the others are compared with.
 fn carriers(certificate: &Path) -> io::Result<Carriers> {
-    Ok(vec![Box::new(Kernel), Box::new(Quic::new(certificate)?)])
+    Ok(vec![
+        Box::new(Kernel),
+        Box::new(Aqueduct),
+        Box::new(SharedSocket::new()?),
+        Box::new(Quic::with_threads(certificate)?),
+        Box::new(Quic::on_the_calling_thread(certificate)?),
+    ])
 }
 
 fn main() -> ExitCode {
@@ -83,12 +93,13 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> io::Result<()> {
+    arguments.placement.enter()?;
     let directory = tempfile::tempdir()?;
     quic::make_certificate(directory.path())?;
     let carriers = carriers(directory.path())?;
     let more = [OsStr::new("--certificate"), directory.path().as_os_str()];
     match arguments.idle {
-        Some(count) => measure_idle(&carriers, &more, count),
+        Some(count) => measure_idle(&carriers, &more, arguments, count),
         None => measure_works(&carriers, &more, arguments),
     }
 }
@@ -105,7 +116,7 @@ fn measure_works(carriers: &Carriers, more: &[&OsStr], arguments: &Arguments) ->
     let total = arguments.mib << 20;
     let peers: Vec<_> = carriers
         .iter()
-        .map(|carrier| Peer::start(carrier.name(), more))
+        .map(|carrier| Peer::start(arguments.placement, carrier.name(), more))
         .collect::<Result<_, _>>()?;
     let mut measured = vec![Figures::default(); carriers.len()];
     for round in 1..=arguments.rounds {
@@ -159,10 +170,15 @@ fn print(carriers: &Carriers, measured: &[Figures]) {
 }
 
 /// Each carrier has the machine for itself: what is idle must not be disturbed.
-fn measure_idle(carriers: &Carriers, more: &[&OsStr], count: u64) -> io::Result<()> {
+fn measure_idle(
+    carriers: &Carriers,
+    more: &[&OsStr],
+    arguments: &Arguments,
+    count: u64,
+) -> io::Result<()> {
     let mut rows = Vec::new();
     for carrier in carriers {
-        let peer = Peer::start(carrier.name(), more)?;
+        let peer = Peer::start(arguments.placement, carrier.name(), more)?;
         println!(
             "{}: {count} idle connections for {} s",
             carrier.name(),

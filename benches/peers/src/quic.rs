@@ -1,7 +1,8 @@
 //! quinn, as a stream that blocks: one QUIC connection with one bidirectional stream.
 //!
-//! quinn runs on tokio's threads, as its users run it; each call of the stream hands one future to
-//! them. Settings are quinn's own, but for socket buffers of the size that all others here have.
+//! quinn runs on tokio, in two ways: with tokio's threads, which carries most bytes, or with the
+//! calling thread alone, which has the shorter way for one message. Settings are quinn's own, but for
+//! socket buffers of the size that all others here have.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -14,7 +15,7 @@ use quinn::{
 };
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::support::transport::Transport;
 
@@ -26,6 +27,7 @@ const SOCKET_BUFFER: usize = 4 << 20;
 
 /// Both sides of QUIC, with a certificate that both processes find in one directory.
 pub(crate) struct Quic {
+    name: &'static str,
     runtime: Arc<Runtime>,
     client: Endpoint,
     server: ServerConfig,
@@ -39,23 +41,43 @@ pub(crate) fn make_certificate(directory: &Path) -> io::Result<()> {
 }
 
 impl Quic {
-    /// A client and a server with the certificate in `directory`.
-    pub(crate) fn new(directory: &Path) -> io::Result<Quic> {
+    /// A client and a server on tokio's threads, with the certificate in `directory`.
+    ///
+    /// # Errors
+    ///
+    /// That of the file, of TLS, or of the system.
+    pub(crate) fn with_threads(directory: &Path) -> io::Result<Quic> {
+        Quic::new("quinn", Builder::new_multi_thread(), directory)
+    }
+
+    /// The same, but nothing happens while no call of the program waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Quic::with_threads`].
+    pub(crate) fn on_the_calling_thread(directory: &Path) -> io::Result<Quic> {
+        Quic::new(
+            "quinn, one thread",
+            Builder::new_current_thread(),
+            directory,
+        )
+    }
+
+    fn new(name: &'static str, mut runtime: Builder, directory: &Path) -> io::Result<Quic> {
         let certificate = CertificateDer::from(fs::read(directory.join(CERTIFICATE))?);
         let key = fs::read(directory.join(KEY))?;
         let key = PrivateKeyDer::try_from(key).map_err(io::Error::other)?;
         let server = ServerConfig::with_single_cert(vec![certificate.clone()], key);
         let mut roots = RootCertStore::empty();
         roots.add(certificate).map_err(io::Error::other)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime.enable_all().build()?;
         let _inside = runtime.enter();
         let mut client = endpoint(None)?;
         let config = ClientConfig::with_root_certificates(Arc::new(roots));
         client.set_default_client_config(config.map_err(io::Error::other)?);
         let server = server.map_err(io::Error::other)?;
         Ok(Quic {
+            name,
             runtime: Arc::new(runtime),
             client,
             server,
@@ -82,10 +104,12 @@ fn endpoint(server: Option<ServerConfig>) -> io::Result<Endpoint> {
 }
 
 impl Transport for Quic {
-    const NAME: &'static str = "quinn";
-
     type Listener = Endpoint;
     type Stream = Stream;
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
 
     fn listen(&self) -> io::Result<(Endpoint, SocketAddr)> {
         let _inside = self.runtime.enter();
@@ -154,5 +178,7 @@ impl Write for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.connection.close(0_u32.into(), b"");
+        // Without tokio's threads nobody would send that until the next call.
+        self.runtime.block_on(tokio::task::yield_now());
     }
 }

@@ -12,7 +12,7 @@ use super::{AckSample, CongestionEvent, Controller, initial_window, minimum_wind
 ///
 /// let mut reno = NewReno::new(1_200);
 /// assert_eq!(reno.cwnd(), 12_000);
-/// reno.on_ack(&AckSample { newly_acked: 12_000, cwnd_limited: true });
+/// reno.on_ack(&AckSample { newly_acked: 12_000 });
 /// assert_eq!(reno.cwnd(), 24_000);
 /// reno.on_congestion(CongestionEvent::Loss);
 /// assert_eq!(reno.cwnd(), 12_000);
@@ -51,19 +51,22 @@ impl NewReno {
 
     /// Grows by a datagram for each window of bytes; a part of a window is kept for the next time.
     fn avoid_congestion(&mut self, bytes: u64) {
+        let mtu = u64::from(self.mtu);
         self.credit = self.credit.saturating_add(bytes);
-        while self.credit >= self.cwnd {
-            self.credit -= self.cwnd;
-            self.cwnd = self.cwnd.saturating_add(u64::from(self.mtu));
+        loop {
+            // Only whole datagrams are ever in flight: they are what one round trip acknowledges.
+            let round = self.cwnd - self.cwnd % mtu;
+            if self.credit < round {
+                break;
+            }
+            self.credit -= round;
+            self.cwnd = self.cwnd.saturating_add(mtu);
         }
     }
 }
 
 impl Controller for NewReno {
     fn on_ack(&mut self, sample: &AckSample) {
-        if !sample.cwnd_limited {
-            return;
-        }
         let beyond = self.slow_start(sample.newly_acked);
         self.avoid_congestion(beyond);
     }
@@ -108,3 +111,6 @@ impl Controller for NewReno {
         u64::try_from(rate).unwrap_or(u64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests;

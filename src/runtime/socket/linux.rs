@@ -1,9 +1,10 @@
 //! The Linux socket: segmentation offload both ways, the error queue, the count of drops.
 //!
-//! `quinn-udp` sets the options that no safe interface has (path MTU probing among them). Sending and
-//! receiving go through `nix`, for three reasons: its receive shows `SO_RXQ_OVFL`, for which the control
-//! buffer of `quinn-udp` has no room; it reads the error queue; and a connected socket may send without
-//! naming the address again, which spares the kernel a route look-up for each call.
+//! It does not use `quinn-udp` as the other platforms do, for four reasons: the control buffer of its
+//! receive has no room for `SO_RXQ_OVFL`; it does not read the error queue; a connected socket may send
+//! without naming the address again, which spares the kernel a route look-up for each call; and it opens
+//! two IPv6 sockets to find out what the kernel can do, each time, which costs ten times as much as
+//! opening the socket itself (the kernel patches its code when the first GRO socket of a family comes).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,11 +15,16 @@ use mio::{Interest, Registry, Token};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr, RxqOvfl};
+use nix::sys::socket::sockopt::{
+    IpRecvTos, Ipv4PacketInfo, Ipv4RecvErr, Ipv6RecvErr, Ipv6RecvPacketInfo, Ipv6RecvTClass,
+    RxqOvfl, UdpGroSegment,
+};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
 };
-use quinn_udp::UdpSocketState;
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+};
 use socket2::SockRef;
 
 use super::{IcmpReport, SendFailure, SocketOptions, TRAIN_BYTES_MAX, Train, is_ipv4, open_plain};
@@ -65,27 +71,17 @@ impl Socket {
     /// Opens a socket.
     pub(crate) fn open(options: &SocketOptions) -> io::Result<Self> {
         let io = open_plain(options)?;
-        UdpSocketState::new((&io).into())?;
         let v4 = options.bind.is_ipv4();
-        // Without these three a peer that is gone is found out by a timeout, and drops are not counted:
-        // a kernel that lacks one does not stop the socket from working.
-        let wished = [
-            setsockopt(&io, Ipv4RecvErr, &true),
-            if v4 {
-                Ok(())
-            } else {
-                setsockopt(&io, Ipv6RecvErr, &true)
-            },
-            setsockopt(&io, RxqOvfl, &1),
-        ];
-        for errno in wished.into_iter().filter_map(Result::err) {
+        let connected = options.peer.is_some();
+        // Sent datagrams are never cut to pieces on the way, and none is refused because of an estimate.
+        set_ip_mtu_discover(&io, Ipv4PathMtuDiscovery::PROBE)?;
+        if !v4 {
+            set_ipv6_mtu_discover(&io, Ipv6PathMtuDiscovery::PROBE)?;
+        }
+        for errno in wishes(&io, v4, connected).into_iter().flatten() {
             tracing::debug!(%errno, "a socket option is not supported");
         }
-        Ok(Socket {
-            io,
-            v4,
-            connected: options.peer.is_some(),
-        })
+        Ok(Socket { io, v4, connected })
     }
 
     /// Its own address.
@@ -219,6 +215,33 @@ impl Socket {
             }
         }
     }
+}
+
+/// Sets the options without which a socket works all the same, only worse: batches arrive one by one, a
+/// peer that is gone is found out by a timeout, drops are not counted. What the kernel refused.
+fn wishes(io: &std::net::UdpSocket, v4: bool, connected: bool) -> [Option<Errno>; 6] {
+    // IPv6 sockets may carry IPv4 too, and then get its marks.
+    let (mut ecn, mut errors, mut addresses) = (Ok(()), Ok(()), Ok(()));
+    if !v4 {
+        ecn = setsockopt(io, Ipv6RecvTClass, &true);
+        errors = setsockopt(io, Ipv6RecvErr, &true);
+    }
+    if !connected {
+        addresses = if v4 {
+            setsockopt(io, Ipv4PacketInfo, &true)
+        } else {
+            setsockopt(io, Ipv6RecvPacketInfo, &true)
+        };
+    }
+    [
+        setsockopt(io, UdpGroSegment, &true),
+        setsockopt(io, IpRecvTos, &true).and(ecn),
+        setsockopt(io, Ipv4RecvErr, &true),
+        errors,
+        addresses,
+        setsockopt(io, RxqOvfl, &1),
+    ]
+    .map(Result::err)
 }
 
 impl Source for Socket {

@@ -1,9 +1,10 @@
-//! The example's program as a process that a test starts, watches and ends.
+//! An example's program as a process that a test starts, watches and ends.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -27,15 +28,19 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
-/// Starts `file_transfer` with `arguments`.
-pub(crate) fn start(arguments: &[String]) -> Running {
-    Running::start(Command::new(program()).args(arguments))
+/// Starts `example` with `arguments`.
+pub(crate) fn start(example: &str, arguments: &[String]) -> Running {
+    Running::start(Command::new(program(example)).args(arguments))
 }
 
-/// Starts `file_transfer` so that files in `directory` cannot grow beyond a megabyte: on a small
+/// Starts `example` so that files in `directory` cannot grow beyond a megabyte: on a small
 /// file system of its own where the system lets us make one, else under a limit of file sizes.
 #[cfg(unix)]
-pub(crate) fn start_with_full_disk(directory: &Path, arguments: &[String]) -> Running {
+pub(crate) fn start_with_full_disk(
+    example: &str,
+    directory: &Path,
+    arguments: &[String],
+) -> Running {
     const MOUNT: &str = r#"mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@""#;
     const LIMIT: &str = r#"trap "" XFSZ; ulimit -f 1024; exec "$@""#;
     let namespace = [
@@ -58,9 +63,13 @@ pub(crate) fn start_with_full_disk(directory: &Path, arguments: &[String]) -> Ru
     };
     let can_mount = with(&namespace, Path::new("true"), &[]).output();
     if can_mount.is_ok_and(|output| output.status.success()) {
-        Running::start(&mut with(&namespace, program(), arguments))
+        Running::start(&mut with(&namespace, &program(example), arguments))
     } else {
-        Running::start(&mut with(&["sh", "-c", LIMIT], program(), arguments))
+        Running::start(&mut with(
+            &["sh", "-c", LIMIT],
+            &program(example),
+            arguments,
+        ))
     }
 }
 
@@ -186,23 +195,23 @@ fn read_all(mut stderr: ChildStderr) -> String {
 
 /// The example beside this test, built now if cargo runs us: `cargo test --test` alone would leave
 /// an old one there, or none.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        // target/PROFILE/deps/file_transfer-HASH
-        let test = std::env::current_exe().unwrap();
-        let directory = test.parent().and_then(Path::parent).unwrap();
-        if let Some(cargo) = std::env::var_os("CARGO") {
-            build(Path::new(&cargo), directory);
-        }
-        directory
-            .join("examples")
-            .join("file_transfer")
-            .with_extension(std::env::consts::EXE_EXTENSION)
-    })
+fn program(example: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    // target/PROFILE/deps/TEST-HASH
+    let test = std::env::current_exe().unwrap();
+    let directory = test.parent().and_then(Path::parent).unwrap();
+    let mut built = BUILT.lock().unwrap();
+    if let (Some(cargo), false) = (std::env::var_os("CARGO"), built.contains(example)) {
+        build(Path::new(&cargo), example, directory);
+        built.insert(example.to_owned());
+    }
+    directory
+        .join("examples")
+        .join(example)
+        .with_extension(std::env::consts::EXE_EXTENSION)
 }
 
-fn build(cargo: &Path, directory: &Path) {
+fn build(cargo: &Path, example: &str, directory: &Path) {
     let profile = match directory.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
@@ -212,7 +221,7 @@ fn build(cargo: &Path, directory: &Path) {
             "build",
             "--quiet",
             "--example",
-            "file_transfer",
+            example,
             "--profile",
             profile,
         ])
@@ -221,7 +230,7 @@ fn build(cargo: &Path, directory: &Path) {
         .arg("--target-dir")
         .arg(directory.parent().unwrap())
         .status();
-    assert!(status.unwrap().success(), "the example does not build");
+    assert!(status.unwrap().success(), "{example} does not build");
 }
 
 #[expect(

@@ -1,0 +1,263 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const ALL: u64 = u64::MAX;
+
+fn paced(mtu: u16, rate: u64) -> Pacer {
+    let mut pacer = Pacer::new(mtu);
+    pacer.set_rate(Time::ZERO, rate);
+    pacer
+}
+
+/// Sends all that may leave at `now`; how many bytes that was, and when the next may leave.
+fn burst(pacer: &mut Pacer, now: Time, size: u16) -> (u64, Time) {
+    let mut bytes = 0;
+    loop {
+        if let Some(at) = pacer.ready_at(now, size, ALL) {
+            assert!(at > now, "a wait ends after it began");
+            return (bytes, at);
+        }
+        pacer.on_sent(now, size, false);
+        bytes += u64::from(size);
+    }
+}
+
+#[test]
+fn without_a_rate_everything_leaves_at_once() {
+    let mut pacer = Pacer::new(1_200);
+    for _ in 0..10_000 {
+        assert_eq!(pacer.ready_at(Time::ZERO, 1_200, ALL), None);
+        pacer.on_sent(Time::ZERO, 1_200, false);
+    }
+    // What left before there was a rate is not owed, but it was the first burst.
+    pacer.set_rate(Time::ZERO, 1_200_000);
+    assert_eq!(
+        pacer.ready_at(Time::ZERO, 1_200, ALL),
+        Some(Time::from_millis(1))
+    );
+}
+
+#[test]
+fn the_first_burst_is_ten_datagrams() {
+    for (mtu, rate) in [(1_200, 1_000), (1_472, 1_000_000), (9_000, 100_000_000)] {
+        let (bytes, _) = burst(&mut paced(mtu, rate), Time::ZERO, mtu);
+        assert_eq!(bytes, 10 * u64::from(mtu));
+    }
+}
+
+#[test]
+fn bucket_and_quantum_follow_the_rate() {
+    // (mtu, rate, capacity, quantum), bytes
+    let table = [
+        (1_200, 0, 2_400, 2_400),
+        (1_200, 1_000, 2_400, 2_400),
+        (1_200, 6_000_000, 12_000, 6_000),
+        (1_472, 12_500_000, 25_000, 11_776),
+        (1_472, 125_000_000, 250_000, 64_768),
+        (1_472, 10_000_000_000, 262_144, 64_768),
+        (65_487, 1_000_000, 130_974, 130_974),
+        (1_472, u64::MAX, 262_144, 64_768),
+    ];
+    for (mtu, rate, capacity, quantum) in table {
+        let pacer = paced(mtu, rate);
+        assert_eq!(pacer.capacity(), capacity, "capacity at {rate}");
+        assert_eq!(pacer.quantum(), quantum, "quantum at {rate}");
+    }
+}
+
+#[test]
+fn a_whole_quantum_leaves_and_then_a_whole_quantum_is_awaited() {
+    let rate = 125_000_000;
+    let mut pacer = paced(1_472, rate);
+    let (_, mut at) = burst(&mut pacer, Time::ZERO, 1_472);
+    for _ in 0..1_000 {
+        let (bytes, next) = burst(&mut pacer, at, 1_472);
+        assert_eq!(bytes, pacer.quantum(), "44 datagrams of 1472 bytes");
+        let nanos = u64::try_from((next - at).as_nanos()).unwrap();
+        assert!(nanos.abs_diff(pacer.quantum() * 1_000_000_000 / rate) <= 1);
+        at = next;
+    }
+}
+
+#[test]
+fn what_fits_the_window_need_not_wait_for_a_whole_quantum() {
+    let mut pacer = paced(1_000, 50_000_000);
+    burst(&mut pacer, Time::ZERO, 1_000);
+    let ready = |room| pacer.ready_at(Time::ZERO, 1_000, room);
+    assert_eq!(ready(ALL), Some(Time::from_micros(1_000)));
+    assert_eq!(ready(3_000), Some(Time::from_micros(60)));
+    assert_eq!(ready(0), Some(Time::from_micros(20)));
+}
+
+#[test]
+fn the_packet_after_the_last_one_waits_only_for_itself() {
+    let mut pacer = paced(1_000, 50_000_000);
+    for _ in 0..9 {
+        pacer.on_sent(Time::ZERO, 1_000, false);
+    }
+    pacer.on_sent(Time::ZERO, 1_000, true);
+    assert_eq!(
+        pacer.ready_at(Time::ZERO, 100, ALL),
+        Some(Time::from_micros(2))
+    );
+}
+
+#[test]
+fn a_late_wake_up_may_spend_the_bucket_and_no_more() {
+    let mut pacer = paced(1_250, 12_500_000);
+    let (_, at) = burst(&mut pacer, Time::ZERO, 1_250);
+    let late = at + Duration::from_secs(3_600);
+    assert_eq!(
+        burst(&mut pacer, late, 1_250).0,
+        25_000,
+        "two milliseconds' worth"
+    );
+}
+
+#[test]
+fn packets_that_do_not_ask_are_paid_for_later() {
+    let mut pacer = paced(1_000, 1_000_000);
+    burst(&mut pacer, Time::ZERO, 1_000);
+    let before = pacer.ready_at(Time::ZERO, 1_000, 0).unwrap();
+    pacer.on_sent(Time::ZERO, 1_000, false);
+    let after = pacer.ready_at(Time::ZERO, 1_000, 0).unwrap();
+    assert_eq!(after - before, Duration::from_millis(1));
+    // The debt is bounded by the bucket.
+    for _ in 0..1_000 {
+        pacer.on_sent(Time::ZERO, 1_000, false);
+    }
+    assert_eq!(
+        pacer.ready_at(Time::ZERO, 1_000, 0),
+        Some(Time::from_millis(3))
+    );
+}
+
+#[test]
+fn a_lower_rate_leaves_no_credit_of_the_higher_one() {
+    let mut pacer = paced(1_200, 1_000_000_000);
+    burst(&mut pacer, Time::ZERO, 1_200);
+    let later = Time::from_millis(100);
+    pacer.set_rate(later, 10_000);
+    assert_eq!(burst(&mut pacer, later, 1_200).0, 2_400);
+}
+
+#[test]
+fn the_long_run_rate_is_right_whatever_the_rate_and_however_late_the_timer() {
+    for mtu in [1_200, 1_472, 9_000, 65_487] {
+        for rate in [20_000, 1_000_003, 12_500_000, 1_250_000_000, 7_000_000_000] {
+            for late_percent in [0, 50, 90] {
+                let mut pacer = paced(mtu, rate);
+                let (_, mut at) = burst(&mut pacer, Time::ZERO, mtu);
+                let began = at;
+                let mut bytes = 0;
+                for _ in 0..2_000 {
+                    // Later, but within what the bucket holds beyond a quantum.
+                    let slack = (pacer.capacity() - pacer.quantum()) * 1_000_000_000 / rate;
+                    let now = at + Duration::from_nanos(slack * late_percent / 100);
+                    let (sent, next) = burst(&mut pacer, now, mtu);
+                    bytes += sent;
+                    at = next;
+                }
+                let expected = u128::from(rate) * (at - began).as_nanos() / 1_000_000_000;
+                let error = expected.abs_diff(u128::from(bytes)) * 1_000 / expected;
+                assert!(
+                    error < 10,
+                    "{bytes} instead of {expected} at {rate}, mtu {mtu}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn extreme_figures_do_not_overflow() {
+    let mut pacer = paced(u16::MAX, u64::MAX);
+    for step in 0..100 {
+        let now = Time::from_nanos(u64::MAX / 100 * step);
+        pacer.ready_at(now, u16::MAX, ALL);
+        pacer.on_sent(now, u16::MAX, false);
+        pacer.set_rate(now, u64::MAX >> step.min(63));
+    }
+    pacer.set_rate(Time::MAX, 1);
+    assert_eq!(
+        pacer
+            .ready_at(Time::MAX, u16::MAX, ALL)
+            .map_or(Time::MAX, |at| at),
+        Time::MAX
+    );
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// Time passes, nanoseconds.
+    Pass(u64),
+    /// To the moment that the pacer named.
+    Wake,
+    /// A packet that asks.
+    Send(u16, bool),
+    /// A packet that does not.
+    Force(u16),
+    /// Another rate.
+    Rate(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        3 => (0_u64..3_000_000).prop_map(Op::Pass),
+        4 => Just(Op::Wake),
+        16 => (1_u16..=1_472, prop::bool::weighted(0.1)).prop_map(|(size, last)| Op::Send(size, last)),
+        1 => (1_u16..=1_472).prop_map(Op::Force),
+        1 => (1_000_u64..2_000_000_000).prop_map(Op::Rate),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The twin is a bucket without any quantum: how far the sender is ahead of the rate.
+    #[test]
+    fn the_sender_is_never_ahead_by_more_than_the_bucket(ops in prop::collection::vec(op(), 1..400)) {
+        let mut pacer = paced(1_472, 5_000_000);
+        let (mut now, mut wake) = (Time::ZERO, Time::ZERO);
+        let mut rate = 5_000_000_u64;
+        let mut ahead = 0_u128;
+        let mut allowed = u128::from(pacer.capacity()).max(14_720) * 1_000_000_000;
+        let pass = |from: Time, to: Time, ahead: u128, rate: u64| {
+            ahead.saturating_sub((to - from).as_nanos() * u128::from(rate))
+        };
+        for op in ops {
+            match op {
+                Op::Pass(nanos) => {
+                    let later = now + Duration::from_nanos(nanos);
+                    ahead = pass(now, later, ahead, rate);
+                    now = later;
+                }
+                Op::Wake => {
+                    let later = wake.max(now);
+                    ahead = pass(now, later, ahead, rate);
+                    now = later;
+                    prop_assert!(pacer.ready_at(now, 1, 0).is_none_or(|at| at > now));
+                }
+                Op::Send(size, last) => match pacer.ready_at(now, size, ALL) {
+                    Some(at) => {
+                        prop_assert!(at > now);
+                        prop_assert_eq!(pacer.ready_at(at, size, ALL), None, "the time named is right");
+                        wake = at;
+                    }
+                    None => {
+                        pacer.on_sent(now, size, last);
+                        ahead += u128::from(size) * 1_000_000_000;
+                        prop_assert!(ahead <= allowed, "{} ahead of {}", ahead, allowed);
+                    }
+                },
+                Op::Force(size) => pacer.on_sent(now, size, false),
+                Op::Rate(new) => {
+                    rate = new;
+                    pacer.set_rate(now, rate);
+                    allowed = allowed.max(u128::from(pacer.capacity()) * 1_000_000_000);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Who takes the turns of a shard: its own thread, or a thread of the application that waits anyway.
+//!
+//! A thread that blocks in `read` and sleeps until another thread has received its data pays for two
+//! wake-ups where the kernel's TCP pays for one. So a waiting thread takes the turns itself: it leads.
+//! The shard's own thread lets go when it is asked to, and takes over again when nobody leads.
+//!
+//! ```text
+//!                   asks                       leaves
+//!   background  ---------->  a waiting thread ---------->  nobody
+//!        ^                                                    |
+//!        +------- at once if others wait, else after a tick --+
+//! ```
+//! Only the sole waiting thread of a shard leads: where many wait, passing the turns on would cost as
+//! much as it spares. A thread in `accept` leads too, but makes way for one that reads or writes.
+//!
+//! Invariant: when nobody holds the turns, the background thread looks again within two ticks;
+//! when the application holds them, the holder looks at every event and deadline of the shard.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::lock;
+use super::shard::Shard;
+use super::turn::{Flow, Turns};
+use crate::time::Time;
+
+/// How long nobody needs to have led before the background thread takes over. It bounds what others pay
+/// while the application leads now and then: the peers of a thread that waits for another shard, or does
+/// not wait at all, are served one or two ticks late. Longer ticks spare nothing that can be measured.
+const TICK: Duration = Duration::from_millis(1);
+/// Ticks of one and the same lead after which the background thread sleeps until it is called.
+const TICKS_OF_ONE_LEAD: u32 = 5;
+
+/// The right to take turns, and who has it.
+#[derive(Debug)]
+pub(crate) struct Baton {
+    state: Mutex<State>,
+    /// The background thread waits here while it does not hold the turns.
+    background: Condvar,
+    /// A thread that asked for the turns waits here.
+    asking: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The turns, while nobody holds them.
+    turns: Option<Turns>,
+    holder: Holder,
+    /// Somebody waits for the holder to let go.
+    asked: bool,
+    /// Threads that wait to read or to write, the leader included.
+    waiting: usize,
+    /// Threads that wait in `accept`.
+    accepting: usize,
+    /// How often the application let go of the turns.
+    leads: u64,
+    /// The background thread sleeps without a tick.
+    asleep: bool,
+    /// The loop is to end, or has ended.
+    ended: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Holder {
+    Nobody,
+    Background,
+    Application(Rank),
+}
+
+/// What a thread of the application waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Rank {
+    /// A connection that nobody has accepted yet: makes way.
+    Accept,
+    /// Its own connection.
+    Stream,
+}
+
+impl Baton {
+    /// Nobody holds the turns yet, and there are none: see [`Baton::begin`].
+    pub(crate) fn new() -> Self {
+        Baton {
+            state: Mutex::new(State {
+                turns: None,
+                holder: Holder::Nobody,
+                asked: false,
+                waiting: 0,
+                accepting: 0,
+                leads: 0,
+                asleep: false,
+                ended: false,
+            }),
+            background: Condvar::new(),
+            asking: Condvar::new(),
+        }
+    }
+
+    /// The background thread starts with these turns.
+    pub(crate) fn begin(&self, turns: Turns) {
+        lock(&self.state).turns = Some(turns);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    // --- the background thread --------------------------------------------------------------------
+
+    /// Waits until the background thread is needed; `None` when the loop is to end.
+    pub(crate) fn take_for_background(&self) -> Option<Turns> {
+        let mut state = self.lock();
+        let (mut seen, mut same) = (state.leads, 0);
+        loop {
+            if state.ended {
+                return None;
+            }
+            let is_free = state.holder == Holder::Nobody && !state.asked;
+            let is_needed = state.waiting > 0 || state.leads == seen;
+            if is_free && is_needed && state.turns.is_some() {
+                state.holder = Holder::Background;
+                return state.turns.take();
+            }
+            same = if state.leads == seen { same + 1 } else { 0 };
+            seen = state.leads;
+            state = self.park(state, same);
+        }
+    }
+
+    /// Sleeps for a tick, or, while one lead lasts, until it ends.
+    fn park<'s>(&self, mut state: MutexGuard<'s, State>, same: u32) -> MutexGuard<'s, State> {
+        let is_led = state.holder != Holder::Nobody || state.asked;
+        if is_led && same >= TICKS_OF_ONE_LEAD {
+            state.asleep = true;
+            let woken = self.background.wait(state);
+            let mut state = woken.unwrap_or_else(PoisonError::into_inner);
+            state.asleep = false;
+            return state;
+        }
+        let woken = self.background.wait_timeout(state, TICK);
+        woken.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Whether somebody waits for the turns.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.lock().asked
+    }
+
+    /// The background thread lets go.
+    pub(crate) fn give_back(&self, turns: Turns) {
+        self.lock().put(turns);
+        self.asking.notify_all();
+    }
+
+    /// The loop has ended: nobody leads any more. Returns the turns, to be dropped.
+    pub(crate) fn end(&self) -> Option<Turns> {
+        let mut state = self.lock();
+        state.ended = true;
+        self.asking.notify_all();
+        state.turns.take()
+    }
+
+    // --- threads of the application -----------------------------------------------------------------
+
+    /// A thread begins to wait. It may lead; see [`Waiting::standing`].
+    pub(crate) fn enter(shard: &Arc<Shard>, rank: Rank) -> Waiting {
+        let mut state = shard.baton.lock();
+        *state.count(rank) += 1;
+        let mut waiting = Waiting {
+            shard: shard.clone(),
+            rank,
+            turns: None,
+            has_asked: false,
+        };
+        waiting.try_take(&mut state);
+        waiting
+    }
+}
+
+impl State {
+    fn count(&mut self, rank: Rank) -> &mut usize {
+        match rank {
+            Rank::Stream => &mut self.waiting,
+            Rank::Accept => &mut self.accepting,
+        }
+    }
+
+    /// Whether a thread that has just begun to wait should lead.
+    fn is_best(&self, rank: Rank) -> bool {
+        match rank {
+            Rank::Stream => self.waiting == 1,
+            Rank::Accept => self.waiting == 0 && self.accepting == 1,
+        }
+    }
+
+    fn put(&mut self, turns: Turns) {
+        self.turns = Some(turns);
+        self.holder = Holder::Nobody;
+    }
+}
+
+/// What a waiting thread has to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// Take a turn: [`Waiting::turn`].
+    Leads,
+    /// Let go of every lock and call [`Waiting::obtain`].
+    Asks,
+    /// Sleep until woken.
+    Follows,
+}
+
+/// A thread that waits for something of a shard.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    shard: Arc<Shard>,
+    rank: Rank,
+    /// The turns, while this thread leads.
+    turns: Option<Turns>,
+    has_asked: bool,
+}
+
+impl Waiting {
+    /// What this thread has to do.
+    pub(crate) fn standing(&self) -> Standing {
+        match (&self.turns, self.has_asked) {
+            (Some(_), _) => Standing::Leads,
+            (None, true) => Standing::Asks,
+            (None, false) => Standing::Follows,
+        }
+    }
+
+    fn try_take(&mut self, state: &mut State) {
+        if state.ended || !state.is_best(self.rank) {
+            return;
+        }
+        match state.holder {
+            Holder::Nobody if !state.asked => {
+                state.holder = Holder::Application(self.rank);
+                self.turns = state.turns.take();
+            }
+            Holder::Background | Holder::Application(Rank::Accept) if !state.asked => {
+                state.asked = true;
+                self.has_asked = true;
+                self.shard.mailbox.wake();
+            }
+            _ => {}
+        }
+    }
+
+    /// Waits until the holder has let go. Must be called without any lock: the holder may need it.
+    pub(crate) fn obtain(&mut self) {
+        let shard = self.shard.clone();
+        let mut state = shard.baton.lock();
+        while state.turns.is_none() && !state.ended {
+            let woken = shard.baton.asking.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        state.asked = false;
+        self.has_asked = false;
+        self.turns = state.turns.take();
+        if self.turns.is_some() {
+            state.holder = Holder::Application(self.rank);
+        }
+    }
+
+    /// Takes one turn, asleep until `until` at the longest. If the loop cannot go on, it ends, and the
+    /// shard's own thread tells everybody who waits. So does a panic in the turn: it is none of the
+    /// application's.
+    pub(crate) fn turn(&mut self, until: Option<Time>) {
+        let Some(turns) = &mut self.turns else { return };
+        match catch_unwind(AssertUnwindSafe(|| turns.turn(until))) {
+            Ok(Ok(Flow::Continue)) => self.make_way(),
+            Ok(Ok(Flow::Stop)) => self.stop(),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the loop that serves a socket ends");
+                self.stop();
+            }
+            Err(_) => self.stop(),
+        }
+    }
+
+    /// The loop cannot go on: its own thread ends it.
+    fn stop(&mut self) {
+        let turns = self.turns.take();
+        self.shard.baton.lock().ended = true;
+        self.shard.baton.background.notify_one();
+        drop(turns);
+    }
+
+    /// Who accepts lets go for one who reads or writes.
+    fn make_way(&mut self) {
+        if self.rank == Rank::Stream {
+            return;
+        }
+        let mut state = self.shard.baton.lock();
+        if state.asked {
+            if let Some(turns) = self.turns.take() {
+                state.put(turns);
+                self.shard.baton.asking.notify_all();
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut state = self.shard.baton.lock();
+        *state.count(self.rank) -= 1;
+        if self.has_asked {
+            state.asked = false;
+        }
+        let led = self.turns.is_some();
+        if let Some(turns) = self.turns.take() {
+            state.put(turns);
+            state.leads += 1;
+        }
+        let others_wait = state.waiting > 0;
+        if state.holder != Holder::Nobody {
+            return;
+        }
+        // Whoever asked and leaves without them must wake a background thread that sleeps, too: it let
+        // go for him, and nobody else will.
+        if state.asked {
+            self.shard.baton.asking.notify_all();
+        } else if state.asleep || (led && others_wait) {
+            self.shard.baton.background.notify_one();
+        }
+    }
+}
