@@ -116,6 +116,9 @@ mod net;
 #[cfg(feature = "runtime")]
 mod runtime;
 
+pub use config::{Config, EndpointConfig, Keepalive};
+pub use connection::{Info, TcpState};
+pub use error::CloseReason;
 #[cfg(feature = "runtime")]
 pub use net::{
     CloseError, Closed, Delivered, Endpoint, EndpointBuilder, Incoming, Listener, Report, Stream,

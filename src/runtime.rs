@@ -30,6 +30,8 @@ pub(crate) use backlog::Backlog;
 pub(crate) use cell::{Blocked, Cell, CellState, Limit, Owner, Side};
 pub(crate) use clock::now;
 #[cfg(test)]
+pub(crate) use leader::{Baton, Rank};
+#[cfg(test)]
 pub(crate) use mailbox::Command;
 pub(crate) use port::Port;
 pub(crate) use shard::Shard;

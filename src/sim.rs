@@ -178,6 +178,16 @@ impl Sim {
         self.network.set_link(from, to, link);
     }
 
+    /// Changes the link of one direction, as its owner would: what is on its way still arrives.
+    ///
+    /// # Panics
+    /// If no link leads there.
+    pub fn change_link(&mut self, from: HostId, to: HostId, change: impl FnOnce(Link) -> Link) {
+        let route = self.route(from, to);
+        let link = &mut self.network.links[route].link;
+        *link = change(std::mem::take(link));
+    }
+
     /// What became of the datagrams of one direction.
     ///
     /// # Panics
@@ -456,6 +466,12 @@ impl Sim {
         self.connections[key.0].seat.report.closed_at.is_some()
     }
 
+    /// Whether the application at this end has left the connection, or died with its process.
+    pub fn has_left(&self, key: ConnectionKey) -> bool {
+        let occupied = &self.connections[key.0];
+        occupied.seat.is_released || occupied.app.is_none()
+    }
+
     /// Whether all bytes that one end wrote were read at the other, and its end, if it finished, was seen.
     pub fn is_delivered(&self, key: ConnectionKey) -> bool {
         let flow = self.ledger.flow(self.connections[key.0].seat.flow);
@@ -523,17 +539,39 @@ impl Sim {
     /// # Panics
     /// Always: that is its purpose.
     pub fn fail(&self, what: &str) -> ! {
-        let thread = std::thread::current();
-        let test = thread.name().unwrap_or("<test>");
-        panic!(
-            "{what}\nat {:?}, after\n{}\nrun it again: AQUEDUCT_SEED={} cargo test {test}\n",
-            self.now, self.network.trace, self.seed
-        );
+        let (trace, connections) = (&self.network.trace, self.describe_connections());
+        panic!("{what}\nat {:?}, after\n{trace}\n{connections}", self.now);
+    }
+
+    /// The first connections that are not over, with all that they say of themselves.
+    fn describe_connections(&self) -> String {
+        const SHOWN: usize = 4;
+        let open = self.connections.iter().filter(|it| !it.is_removed);
+        let described = open.take(SHOWN).filter_map(|it| {
+            let connection = it.connection.as_ref()?;
+            let (host, due) = (it.seat.report.host.0, connection.poll_timeout());
+            Some(format!(
+                "host {host}: next {due:?}, {:?}\n",
+                connection.info(self.now)
+            ))
+        });
+        described.collect()
     }
 
     fn stop_on_violation(&mut self) {
         if let Some(violation) = self.violation.take() {
             self.fail(&violation);
+        }
+    }
+}
+
+/// Whatever panics while a simulation runs, a check of it or an assertion of a test, can be replayed.
+impl Drop for Sim {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let thread = std::thread::current();
+            let test = thread.name().unwrap_or("<test>");
+            eprintln!("run it again: AQUEDUCT_SEED={} cargo test {test}", self.seed);
         }
     }
 }

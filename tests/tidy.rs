@@ -18,7 +18,11 @@ const LONG_FILES: &[(&str, &str)] = &[];
 const FILE_LINES_WANTED: usize = 500;
 /// Lines that no function may exceed, and functions that may, each with its reason.
 const FUNCTION_LINES_MAX: usize = 80;
-const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[];
+const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[(
+    "src/wire/tests/samples.rs",
+    "one_of_each",
+    "a table: a packet of every kind",
+)];
 
 /// Modules that import nothing of the crate (but `config`, which may use two of them).
 const LEAVES: &[&str] = &["time", "range_set", "config", "limits", "error"];

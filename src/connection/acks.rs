@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::limits::RECEIVED_RANGES_MAX;
 use crate::range_set::RangeSet;
 use crate::time::Time;
-use crate::wire::{Ecn, PacketNumber, TruncatedNumber};
+use crate::wire::{Ecn, PacketNumber, TruncatedNumber, len_u64};
 
 /// More unacknowledged packets than this are acknowledged at once.
 const PACKETS_MAX: u32 = 64;
@@ -131,7 +131,7 @@ impl Acks {
         self.forget_oldest_range();
         self.packets += 1;
         self.unacked_packets += 1;
-        self.unacked_bytes += arrived.size as u64;
+        self.unacked_bytes += len_u64(arrived.size);
         let first_ce = self.is_first_mark(arrived.ecn);
         let many = self.unacked_packets > PACKETS_MAX
             || self.unacked_bytes > BYTES_MAX.min(window / 4)

@@ -34,7 +34,7 @@ impl Connection {
             Timer::Connect => self.fire_connect(now),
             Timer::ZeroWindow => self.fire_zero_window(),
             Timer::KeepAlive => self.fire_keepalive(now),
-            Timer::Idle => self.follow_verdict(now, Timer::Idle, self.idle.on_idle_timer(now)),
+            Timer::Idle => self.follow_verdict(Timer::Idle, self.idle.on_idle_timer(now)),
             Timer::User => self.fire_user(now),
             Timer::Path => {
                 let action = self.path.on_timer(now);
@@ -98,12 +98,12 @@ impl Connection {
 
     fn fire_keepalive(&mut self, now: Time) {
         let verdict = self.idle.on_keepalive_timer(now, self.is_in_flight());
-        self.follow_verdict(now, Timer::KeepAlive, verdict);
+        self.follow_verdict(Timer::KeepAlive, verdict);
     }
 
     fn fire_user(&mut self, now: Time) {
         let verdict = self.idle.on_user_timer(now, self.is_in_flight());
-        self.follow_verdict(now, Timer::User, verdict);
+        self.follow_verdict(Timer::User, verdict);
     }
 
     /// Quiet for long enough: an idle connection holds no buffers.
@@ -118,7 +118,7 @@ impl Connection {
         self.outcome = Outcome::default();
     }
 
-    fn follow_verdict(&mut self, now: Time, timer: Timer, verdict: Verdict) {
+    fn follow_verdict(&mut self, timer: Timer, verdict: Verdict) {
         match verdict {
             Verdict::Again(at) => self.timers.set(timer, at),
             Verdict::Probe(at) => {
@@ -126,13 +126,15 @@ impl Connection {
                 self.timers.set(timer, at);
             }
             Verdict::Stop => {}
-            Verdict::End(reason) => self.end_by_silence(now, reason),
+            Verdict::End(reason) => self.end_by_silence(reason),
         }
     }
 
-    /// The peer was silent for too long. A peer that lives after all learns of it by a RST.
-    fn end_by_silence(&mut self, _now: Time, reason: CloseReason) {
-        if self.phase == Phase::Open {
+    /// The peer was silent for too long. One that lives after all learns of it by a RST; of the idle
+    /// timeout it knows itself.
+    fn end_by_silence(&mut self, reason: CloseReason) {
+        let agreed = matches!(reason, CloseReason::Idle { .. });
+        if self.phase == Phase::Open && !agreed {
             self.wants.reset = Some(ResetCode::TIMED_OUT);
         }
         self.fail(reason);

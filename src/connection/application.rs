@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Connection, Phase};
 use crate::config::Keepalive;
-use crate::connection::lifecycle::RecvHalf;
+use crate::connection::lifecycle::{FinOrder, RecvHalf};
 use crate::error::CloseReason;
 use crate::time::{Time, Timer};
 
@@ -122,6 +122,10 @@ impl Connection {
     /// FIN after everything written. Doing it again does nothing.
     pub fn shutdown_write(&mut self) {
         if !self.failed && self.send_half.shut() {
+            // From here on RFC 9293 speaks of FIN_WAIT_1, whether or not the FIN has left.
+            if self.fin_order == FinOrder::None {
+                self.fin_order = FinOrder::OursFirst;
+            }
             self.pending.writable = true;
         }
     }

@@ -1,6 +1,7 @@
 //! How a connection ends: orderly, by a reset of either side, by proof that the peer is gone, or because
 //! its owner left (docs/WIRE.md, "RST, unknown connections, ICMP" and "TIME_WAIT").
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::handshake::Handshake;
@@ -56,9 +57,12 @@ impl Connection {
         }
     }
 
-    /// UNKNOWN: believed only for a packet of ours that is in flight.
-    pub(super) fn on_unknown(&mut self, pn: TruncatedNumber) {
-        if self.phase == Phase::Open && self.is_outstanding(pn) {
+    /// UNKNOWN: believed only for a packet of ours that is in flight, and only from where the peer is known
+    /// to be. Who replays a packet from another address gets a challenge there, and must not end the
+    /// connection by saying that he does not know it.
+    pub(super) fn on_unknown(&mut self, from: SocketAddr, pn: TruncatedNumber) {
+        let is_peer = from == self.path.current().remote && !self.path.is_changing();
+        if self.phase == Phase::Open && is_peer && self.is_outstanding(pn) {
             self.fail(self.reset_reason(CloseReason::Forgotten));
         }
     }

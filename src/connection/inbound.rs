@@ -48,7 +48,7 @@ impl Connection {
             Body::SynAck(opening) => self.on_syn_ack(now, packet, opening),
             Body::Versions(versions) => self.on_versions(packet, versions),
             Body::Rst { code, .. } => self.on_rst(packet.pn, *code),
-            Body::Unknown => self.on_unknown(packet.pn),
+            Body::Unknown => self.on_unknown(meta.from, packet.pn),
             Body::Ack { number } => self.on_bare_ack(now, meta, packet, *number, len),
             Body::Data(_) | Body::Dgram { .. } | Body::Probe(_) | Body::Path(_) => {
                 self.on_numbered(now, meta, packet, len);
@@ -204,9 +204,8 @@ impl Connection {
         for contents in outcome.acked.drain(..) {
             largest_data = largest_data.max(range_len(&contents.data));
             self.send.on_acked(contents.data);
-            if contents.fin {
-                self.on_fin_acked();
-            }
+            // The FIN is settled by the cumulative offset alone: its packet may arrive while data before
+            // it is still missing, and then nothing is over yet.
             if let Some(size) = contents.mtu_probe {
                 largest_data = largest_data.max(usize::from(size));
                 self.on_mtu_probe_acked(size);

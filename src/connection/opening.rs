@@ -166,11 +166,8 @@ impl Connection {
         self.arm_silence(now);
         self.pending.opened = Some(terms.cid);
         self.pending.writable = true;
-        // The third packet: data, if some comes soon, else a probe.
-        if matches!(self.handshake, Handshake::Proving { .. }) {
-            self.timers
-                .set(Timer::Liveness, now + Duration::from_micros(200));
-        }
+        // The third packet: data, if some waits by the time it leaves, else this probe.
+        self.wants.liveness = matches!(self.handshake, Handshake::Proving { .. });
     }
 
     /// Anything but a SYNACK came from the peer: it knows us, the cookie has done its work.

@@ -8,7 +8,7 @@
 //! acknowledgement rides along; recovery hears of each packet once.
 
 use super::handshake::Handshake;
-use super::lifecycle::{FinOrder, SendHalf};
+use super::lifecycle::SendHalf;
 use super::mtu::WORTHWHILE;
 use super::path::Route;
 use super::{Connection, Phase};
@@ -166,7 +166,8 @@ impl Connection {
         let size = self.mtu.next_probe()?;
         let waiting = self.send.end().since(self.send.snd_nxt());
         let opened = self.phase == Phase::Open && matches!(self.handshake, Handshake::Done);
-        if !opened || waiting < WORTHWHILE * self.mss() || self.send.has_lost() {
+        let repairing = self.send.has_lost() || self.path.is_changing();
+        if !opened || waiting < WORTHWHILE * self.mss() || repairing {
             return None;
         }
         let room = batch.room(usize::from(size))?;
@@ -326,7 +327,7 @@ impl Connection {
 
     /// One DATA packet of at most `size` bytes; false if the batch is full.
     fn build_data(&mut self, now: Time, plan: Plan, size: usize, batch: &mut Batch) -> bool {
-        let Some(room) = batch.room(size) else {
+        let Some(room) = whole_room(size, batch) else {
             return false;
         };
         let number = self.recovery.next_number();
@@ -382,9 +383,6 @@ impl Connection {
         if flags.fin {
             self.fin_ever_sent = true;
             self.send_half.on_fin_sent();
-            if self.fin_order == FinOrder::None {
-                self.fin_order = FinOrder::OursFirst;
-            }
         }
         if flags.retransmitted {
             self.counters.packets_retransmitted += 1;
@@ -402,7 +400,7 @@ impl Connection {
 
     /// A PROBE: answered at once, carries nothing.
     fn build_liveness(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let Some(room) = batch.room(usize::from(self.mtu.size())) else {
+        let Some(room) = whole_room(usize::from(self.mtu.size()), batch) else {
             return false;
         };
         let mut packet = self.builder(room, Kind::Probe);
@@ -423,7 +421,7 @@ impl Connection {
     }
 
     fn build_ack(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let Some(room) = batch.room(usize::from(self.mtu.size())) else {
+        let Some(room) = whole_room(usize::from(self.mtu.size()), batch) else {
             return false;
         };
         let number = self.acks.take_ack_number();
@@ -528,4 +526,12 @@ impl Connection {
         self.path.on_sent(len_u64(len));
         self.arm_user_timer(now);
     }
+}
+
+/// Room for any packet of the stream. A batch that began with a small packet has none: what follows could
+/// not even hold its acknowledgement, and goes into the next batch.
+fn whole_room(size: usize, batch: &mut Batch) -> Option<&mut [u8]> {
+    batch
+        .room(size)
+        .filter(|room| room.len() >= DATAGRAM_MIN)
 }

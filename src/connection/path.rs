@@ -112,9 +112,11 @@ impl Path {
 
     fn begin_change(&mut self, candidate: Route, received: u64, nonce: u64) {
         let rebound = candidate.remote.ip() == self.current.remote.ip();
+        // A candidate that has proved nothing yet is no address to fall back to.
+        let proven = self.unproven().map_or(self.current, |change| change.old);
         self.change = Some(Box::new(Change {
             candidate,
-            old: self.current,
+            old: proven,
             kind: if rebound {
                 ChangeKind::Rebound
             } else {

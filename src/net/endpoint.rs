@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::close::drain_at_exit;
-use super::stream::{connect_error, try_each};
+use super::stream::{connect_error, this_host_if_unspecified, try_each};
 use super::{Listener, Stream};
 use crate::config::{Config, EndpointConfig};
 use crate::error::ResetCode;
@@ -84,6 +84,7 @@ impl Endpoint {
     pub fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Stream> {
         let Anchor { shard, port, .. } = &*self.anchor;
         try_each(addr, |addr| {
+            let addr = this_host_if_unspecified(addr);
             let owner = shard
                 .connect(port, |endpoint, now| {
                     endpoint.connect(now, addr, self.config.clone())

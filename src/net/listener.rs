@@ -235,4 +235,41 @@ mod tests {
         }
         assert!(listener.listening.anchor.shard.has_ended());
     }
+
+    #[test]
+    fn a_panic_in_the_turn_of_a_waiting_thread_is_its_error_too() {
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let _client = Stream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let shard = listener.listening.anchor.shard.clone();
+        let reading = thread::spawn(move || server.read(&mut [0; 8]));
+        // Whoever takes the turns then, the reader or the shard's own thread, meets it.
+        shard.mailbox.send(Command::Panic);
+        assert!(is_loop_ended(&reading.join().unwrap().unwrap_err()));
+    }
+
+    #[test]
+    fn whoever_asks_for_the_turns_and_goes_leaves_them_to_somebody() {
+        use std::time::Duration;
+
+        use crate::runtime::{Baton, Rank};
+
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let shard = listener.listening.anchor.shard.clone();
+        let pass = |time| {
+            let mutex = std::sync::Mutex::new(());
+            let guard = mutex.lock().unwrap();
+            drop(std::sync::Condvar::new().wait_timeout(guard, time).unwrap());
+        };
+        for wait in [0, 1, 5, 20].map(Duration::from_millis) {
+            // Time for the shard's own thread to take the turns; asked, it lets go and may fall asleep.
+            pass(Duration::from_millis(10));
+            let waiting = Baton::enter(&shard, Rank::Stream);
+            pass(wait);
+            drop(waiting);
+            let client = Stream::connect(listener.local_addr().unwrap()).unwrap();
+            let (server, _) = listener.accept().unwrap();
+            drop((client, server));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -247,6 +247,7 @@ impl Stream {
 
 fn connect_one(addr: SocketAddr, config: &Arc<Config>) -> io::Result<Stream> {
     drain_at_exit();
+    let addr = this_host_if_unspecified(addr);
     let shard = runtime::common()?;
     let buffer = crate::config::EndpointConfig::default().socket_buffer;
     let port = shard.open_port(&SocketOptions::toward(addr, buffer))?;
@@ -256,6 +257,17 @@ fn connect_one(addr: SocketAddr, config: &Arc<Config>) -> io::Result<Stream> {
         })
         .map_err(connect_error)?;
     Stream::opened(owner)
+}
+
+/// The address of a listener that is bound to all addresses means this host, as in the kernel.
+pub(super) fn this_host_if_unspecified(mut addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        addr.set_ip(match addr {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    addr
 }
 
 /// The error of a connection that could not be begun.

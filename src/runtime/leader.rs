@@ -13,7 +13,7 @@
 //! Only the sole waiting thread of a shard leads: where many wait, passing the turns on would cost as
 //! much as it spares. A thread in `accept` leads too, but makes way for one that reads or writes.
 //!
-//! Invariant: when nobody holds the turns, the background thread looks again within [`TICK_MAX`];
+//! Invariant: when nobody holds the turns, the background thread looks again within two ticks;
 //! when the application holds them, the holder looks at every event and deadline of the shard.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,10 +25,10 @@ use super::shard::Shard;
 use super::turn::{Flow, Turns};
 use crate::time::Time;
 
-/// How long nobody needs to have led before the background thread takes over.
+/// How long nobody needs to have led before the background thread takes over. It bounds what others pay
+/// while the application leads now and then: the peers of a thread that waits for another shard, or does
+/// not wait at all, are served one or two ticks late. Longer ticks spare nothing that can be measured.
 const TICK: Duration = Duration::from_millis(1);
-/// The same while the application leads again and again.
-const TICK_MAX: Duration = Duration::from_millis(8);
 /// Ticks of one and the same lead after which the background thread sleeps until it is called.
 const TICKS_OF_ONE_LEAD: u32 = 5;
 
@@ -110,7 +110,7 @@ impl Baton {
     /// Waits until the background thread is needed; `None` when the loop is to end.
     pub(crate) fn take_for_background(&self) -> Option<Turns> {
         let mut state = self.lock();
-        let (mut seen, mut tick, mut same) = (state.leads, TICK, 0);
+        let (mut seen, mut same) = (state.leads, 0);
         loop {
             if state.ended {
                 return None;
@@ -122,18 +122,13 @@ impl Baton {
                 return state.turns.take();
             }
             same = if state.leads == seen { same + 1 } else { 0 };
-            (seen, tick) = (state.leads, state.next_tick(tick));
-            state = self.park(state, tick, same);
+            seen = state.leads;
+            state = self.park(state, same);
         }
     }
 
     /// Sleeps for a tick, or, while one lead lasts, until it ends.
-    fn park<'s>(
-        &self,
-        mut state: MutexGuard<'s, State>,
-        tick: Duration,
-        same: u32,
-    ) -> MutexGuard<'s, State> {
+    fn park<'s>(&self, mut state: MutexGuard<'s, State>, same: u32) -> MutexGuard<'s, State> {
         let is_led = state.holder != Holder::Nobody || state.asked;
         if is_led && same >= TICKS_OF_ONE_LEAD {
             state.asleep = true;
@@ -142,7 +137,7 @@ impl Baton {
             state.asleep = false;
             return state;
         }
-        let woken = self.background.wait_timeout(state, tick);
+        let woken = self.background.wait_timeout(state, TICK);
         woken.unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -195,15 +190,6 @@ impl State {
         match rank {
             Rank::Stream => self.waiting == 1,
             Rank::Accept => self.waiting == 0 && self.accepting == 1,
-        }
-    }
-
-    /// Who accepts must not wait for a long tick.
-    fn next_tick(&self, tick: Duration) -> Duration {
-        if self.accepting > 0 {
-            TICK
-        } else {
-            (tick * 2).min(TICK_MAX)
         }
     }
 
@@ -330,9 +316,14 @@ impl Drop for Waiting {
             state.leads += 1;
         }
         let others_wait = state.waiting > 0;
-        if led && state.asked {
+        if state.holder != Holder::Nobody {
+            return;
+        }
+        // Whoever asked and leaves without them must wake a background thread that sleeps, too: it let
+        // go for him, and nobody else will.
+        if state.asked {
             self.shard.baton.asking.notify_all();
-        } else if led && (others_wait || state.asleep) {
+        } else if state.asleep || (led && others_wait) {
             self.shard.baton.background.notify_one();
         }
     }

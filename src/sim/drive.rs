@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::connection::{Event, IcmpError};
 use crate::endpoint::Route;
-use crate::wire::{Meta, Packet, Transmit};
+use crate::wire::{self, Kind, Meta, Packet, Transmit};
 
 use super::app::Io;
 use super::host::Process;
@@ -114,10 +114,13 @@ impl Sim {
         }
     }
 
-    /// I7: an answer to a stranger goes back to him and is not longer than what he sent.
+    /// I7: an answer to a stranger goes back to him and is not longer than what he sent. An ACK answers no
+    /// stranger, but the peer of a connection in TIME_WAIT.
     fn check_reply(&mut self, from: SocketAddr, len: usize, reply: &Transmit) {
-        let answer = self.batch.bytes().len();
-        if answer > len || reply.to != from {
+        let bytes = self.batch.bytes();
+        let answer = bytes.len();
+        let is_stranger = wire::glance(bytes).is_ok_and(|glance| glance.kind != Kind::Ack);
+        if (is_stranger && answer > len) || reply.to != from {
             self.violate(format!(
                 "I7: {answer} bytes to {} for {len} of {from}",
                 reply.to

@@ -153,6 +153,20 @@ impl Link {
         self
     }
 
+    /// The same rate, queue, delay, jitter in order, and MTU; nothing is lost, copied, damaged or reordered any more.
+    #[must_use]
+    pub fn without_faults(self) -> Self {
+        Link {
+            jitter_reorders: false,
+            reorder: 0.0,
+            loss: Loss::None,
+            duplicate: 0.0,
+            corrupt: 0.0,
+            replay: 0.0,
+            ..self
+        }
+    }
+
     /// The time that the link needs to send `bytes` bytes.
     pub fn serialization(&self, bytes: usize) -> Duration {
         let Some(rate) = self.rate_bits else {

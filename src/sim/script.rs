@@ -55,7 +55,7 @@
 //! | word | meaning |
 //! |---|---|
 //! | `F` `I` `H` `X` | flags FIN, IMM, PSH, RETX; `-F` for none (expected packets) |
-//! | `pn N` | packet number (injected: the next one unless said) |
+//! | `pn N` | packet number (injected: the next one unless said; `pn echo`: that of the SYN, for a RST that refuses) |
 //! | `ack 0-3,5` | an ACK block for these numbers; `ack none`, `ack all` (injected: all seen) |
 //! | `up N` | all bytes below are received (kept from packet to packet) |
 //! | `cr N` | credit: bytes below may be sent (kept; 65,536 at first) |
@@ -71,7 +71,7 @@
 //! | `conn N` | the connection: the script's first is 1, each has ids of its own |
 //! | `cid wrong` | for a connection that does not exist |
 //! | `content N` | payload of another stream than the right one |
-//! | `flip N` | bit N of the datagram is wrong; `version N` instead of ours; `critical`, `unknown`: an unknown option |
+//! | `flip N` | bit N of the datagram is wrong; `version N` instead of ours; `critical`, `unknown`: an unknown option; `reserved`: the bit that means nothing |
 //!
 //! Values of expected packets may be `*` (any), `A..B`, `<=N`, `>=N`. `< raw HEX` injects any bytes, `< zeros N` zeros.
 //!
@@ -116,12 +116,14 @@ pub struct Failure {
     pub log: Vec<String>,
 }
 
+/// Packets that a failure shows: the latest.
+const LOG_SHOWN: usize = 12;
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "line {}: {}\n  {}", self.line, self.text, self.what)?;
-        self.log
-            .iter()
-            .try_for_each(|line| writeln!(f, "    {line}"))
+        let shown = self.log.len().saturating_sub(LOG_SHOWN);
+        self.log[shown..].iter().try_for_each(|line| writeln!(f, "    {line}"))
     }
 }
 

@@ -157,12 +157,12 @@ impl<'b> PacketBuilder<'b> {
         self.set_flag(flag::ACK, true);
         let block_at = self.len;
         self.extend_header(ACK_LEN);
-        let run = count_below(&top);
+        let (run, is_whole) = count_below(&top);
         let spare = self.room().saturating_sub(ecn_len + reserve);
-        let count = match run {
-            // A run that does not fit its field hides where it begins: nothing can follow.
-            u32::MAX => 0,
-            _ => self.further_ranges(*top.start(), ranges, spare / RANGE_LEN),
+        let count = match is_whole {
+            true => self.further_ranges(*top.start(), ranges, spare / RANGE_LEN),
+            // A run that is cut hides where it begins: nothing can follow.
+            false => 0,
         };
         if let Some(counts) = fields.ecn {
             self.ecn_counts(counts);
@@ -299,13 +299,13 @@ impl<'b> PacketBuilder<'b> {
             let gap = start.since(*range.end()).checked_sub(2).map(u32::try_from);
             // Too far below to be said, and so is all that follows.
             let Some(Ok(gap)) = gap else { break };
-            let len = count_below(&range);
+            let (len, is_whole) = count_below(&range);
             let part = self.extend_header(RANGE_LEN);
             part[..4].copy_from_slice(&gap.to_be_bytes());
             part[4..].copy_from_slice(&len.to_be_bytes());
             count += 1;
             start = *range.start();
-            if len == u32::MAX {
+            if !is_whole {
                 break;
             }
         }
@@ -355,9 +355,10 @@ impl<'b> PacketBuilder<'b> {
     }
 }
 
-/// How many numbers of the range lie below its end, as far as the field can say.
-fn count_below(range: &RangeInclusive<PacketNumber>) -> u32 {
-    u32::try_from(range.end().since(*range.start())).unwrap_or(u32::MAX)
+/// How many numbers of the range lie below its end, as far as the field can say, and whether that is all.
+fn count_below(range: &RangeInclusive<PacketNumber>) -> (u32, bool) {
+    let count = u32::try_from(range.end().since(*range.start()));
+    (count.unwrap_or(u32::MAX), count.is_ok())
 }
 
 fn ack_flags(fields: &AckFields) -> u8 {

@@ -13,7 +13,7 @@
 )]
 
 use super::decode::Reader;
-use super::layout::BASE_LEN;
+use super::layout::{BASE_LEN, at};
 
 /// The checksum that belongs into bytes 4..8 of `datagram` (whatever stands there now).
 ///
@@ -36,10 +36,11 @@ pub fn is_intact(datagram: &[u8]) -> bool {
 /// The checksum that a datagram carries, and the one that it should carry.
 fn split(datagram: &[u8]) -> Option<(u32, u32)> {
     let mut reader = Reader(datagram);
-    let [version_type, flags, len_high, len_low] = *reader.take()?;
+    let before: &[u8; at::CHECKSUM] = reader.take()?;
     let carried = reader.u32()?;
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&[version_type, flags, len_high, len_low, 0, 0, 0, 0]);
+    hasher.update(before);
+    hasher.update(&[0; size_of::<u32>()]);
     hasher.update(reader.take_rest());
     Some((carried, hasher.finalize()))
 }

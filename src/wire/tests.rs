@@ -1,6 +1,7 @@
 //! The format as a whole: what is written is read, what is damaged is dropped.
 
 mod ack;
+mod batch;
 mod golden;
 mod malformed;
 mod mutation;

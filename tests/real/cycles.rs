@@ -5,14 +5,15 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 
-use aqueduct::{Endpoint, EndpointConfig, Listener, Stream};
+use aqueduct::config::EndpointConfig;
+use aqueduct::{Endpoint, Listener, Stream};
 
 use crate::alone;
 use crate::support::memory::{growth_kib, held};
 use crate::support::wait::watched;
 
-/// Cycles through one port; all of the hundred thousand with `AQUEDUCT_CYCLES=100000`.
-const CYCLES: usize = 10_000;
+/// Cycles through one port; another number with the environment variable `AQUEDUCT_CYCLES`.
+const CYCLES: usize = 100_000;
 /// An entry of TIME_WAIT and one of a spent id, with the maps around them; generous.
 const BYTES_A_CYCLE: u64 = 300;
 /// What allocator, stacks and buffers may take beside that, KiB.

@@ -11,7 +11,10 @@ use aqueduct::sim::{Fate, Io, Link};
 use crate::{Pair, ms, secs};
 
 fn path() -> Link {
-    Link::new().rate_bits(50_000_000).queue_bytes(200_000).delay(ms(20))
+    Link::new()
+        .rate_bits(50_000_000)
+        .queue_bytes(200_000)
+        .delay(ms(20))
 }
 
 /// C03: both finish at the same time, with data in flight both ways.
@@ -77,9 +80,15 @@ fn leaving_data_unread_resets_after_our_own_bytes() {
         }
     });
     let key = pair.connect(Transfer::send(2_000).ending(Ending::Stay));
-    assert!(pair.sim.run_until(secs(5), |sim| sim.report(key).failure.is_some()));
+    assert!(
+        pair.sim
+            .run_until(secs(5), |sim| sim.report(key).failure.is_some())
+    );
     let report = pair.sim.report(key);
-    assert_eq!(report.read, 5_000, "what was sent before the reset is readable");
+    assert_eq!(
+        report.read, 5_000,
+        "what was sent before the reset is readable"
+    );
     assert_eq!(report.failure, Some(CloseReason::Reset(ResetCode::UNREAD)));
 }
 
@@ -92,7 +101,8 @@ fn a_reset_is_reported_once_after_what_was_received() {
     pair.sim.run_for(ms(200));
     assert_eq!(pair.sim.with(key, |io| io.write(&[9; 300])), Some(Ok(300)));
     pair.sim.run_for(ms(200));
-    pair.sim.with(key, |io| io.abort(ResetCode::from_application(300)));
+    pair.sim
+        .with(key, |io| io.abort(ResetCode::from_application(300)));
     pair.sim.run_for(ms(200));
     let peer = pair.peer(key);
     let reset = CloseReason::Reset(ResetCode::new(300));
@@ -127,7 +137,10 @@ fn writing_after_shutdown_is_an_error() {
 fn a_fin_that_overtakes_data_does_not_cut_it_off() {
     let mut pair = Pair::new(8, path());
     pair.sim.filter(pair.client, pair.server, |passing| {
-        match passing.packet().filter(|packet| packet.kind() == aqueduct::wire::Kind::Data) {
+        match passing
+            .packet()
+            .filter(|packet| packet.kind() == aqueduct::wire::Kind::Data)
+        {
             Some(packet) if !packet.flags.fin => Fate::Delay(ms(passing.index * 7 % 40)),
             _ => Fate::Pass,
         }
@@ -169,7 +182,10 @@ fn an_orphan_in_fin_wait_2_is_freed() {
     let mut pair = Pair::new(10, path());
     pair.listen(|| Transfer::sink().ending(Ending::Stay));
     let key = pair.connect(Transfer::send(100).ending(Ending::Drop));
-    assert!(pair.sim.run_until(secs(5), |sim| sim.bytes_delivered() == 100));
+    assert!(
+        pair.sim
+            .run_until(secs(5), |sim| sim.bytes_delivered() == 100)
+    );
     let begin = pair.sim.now();
     assert!(pair.sim.run_until(secs(100), |sim| sim.is_closed(key)));
     let took = pair.sim.now() - begin;
@@ -183,10 +199,18 @@ fn data_after_the_peer_left_is_reset() {
     pair.listen(|| Transfer::send(0).ending(Ending::Drop));
     let key = pair.connect(|_: &mut Io<'_>| {});
     pair.sim.run_for(secs(1));
-    pair.sim.with(key, |io| assert_eq!(io.read(&mut [0; 10]), Ok(0)));
-    assert_eq!(pair.sim.with(key, |io| io.write(b"anyone?")), Some(Ok(7)), "the first write may pass");
+    pair.sim
+        .with(key, |io| assert_eq!(io.read(&mut [0; 10]), Ok(0)));
+    assert_eq!(
+        pair.sim.with(key, |io| io.write(b"anyone?")),
+        Some(Ok(7)),
+        "the first write may pass"
+    );
     pair.sim.run_for(secs(1));
-    let second = pair.sim.with(key, |io| io.write(b"anyone?")).expect("still there");
+    let second = pair
+        .sim
+        .with(key, |io| io.write(b"anyone?"))
+        .expect("still there");
     assert!(second.is_err(), "{second:?}");
 }
 
@@ -195,11 +219,17 @@ fn data_after_the_peer_left_is_reset() {
 fn a_fin_passes_a_closed_window() {
     let mut pair = Pair::new(12, path());
     let small = Config::default().with_receive_window(8_192);
-    pair.sim.listen(pair.server, small, || Transfer::sink().reads_after(secs(20)));
+    pair.sim.listen(pair.server, small, || {
+        Transfer::sink().reads_after(secs(20))
+    });
     let key = pair.connect(Transfer::send(8_192).ending(Ending::Shutdown));
     pair.sim.run_for(secs(10));
     let state = pair.sim.info(key).expect("open").state;
-    assert_eq!(state, aqueduct::connection::TcpState::FinWait2, "acknowledged before it was read");
+    assert_eq!(
+        state,
+        aqueduct::connection::TcpState::FinWait2,
+        "acknowledged before it was read"
+    );
     pair.run_to_close(key, secs(60));
     assert!(pair.sim.is_delivered(key));
 }
@@ -213,7 +243,11 @@ fn closed_connections_leave_nothing_behind() {
         let key = pair.connect(Transfer::send(1_000));
         pair.run_to_close(key, secs(10));
     }
-    assert!(pair.sim.run_to_end(secs(300)), "some timer never ends: {:?}", pair.sim);
+    assert!(
+        pair.sim.run_to_end(secs(300)),
+        "some timer never ends: {:?}",
+        pair.sim
+    );
 }
 
 #[test]
@@ -224,7 +258,10 @@ fn linger_for_zero_resets_at_once() {
     pair.sim.run_for(ms(200));
     let peer = pair.peer(key);
     pair.sim.with(key, |io| io.release(Linger::For(ms(0))));
-    pair.sim.run_for(ms(20));
-    let error = pair.sim.with(peer, |io| io.take_error()).expect("still there");
+    pair.sim.run_for(ms(30));
+    let error = pair
+        .sim
+        .with(peer, |io| io.take_error())
+        .expect("still there");
     assert_eq!(error, Some(CloseReason::Reset(ResetCode::ABORTED)));
 }

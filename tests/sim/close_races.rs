@@ -17,8 +17,13 @@ enum Call {
     Read,
 }
 
-const CALLS: [Call; 5] =
-    [Call::ShutdownWrite, Call::ShutdownRead, Call::Drop, Call::Write, Call::Read];
+const CALLS: [Call; 5] = [
+    Call::ShutdownWrite,
+    Call::ShutdownRead,
+    Call::Drop,
+    Call::Write,
+    Call::Read,
+];
 
 fn act(sim: &mut Sim, key: ConnectionKey, call: Call) {
     sim.with(key, |io| {
@@ -47,11 +52,19 @@ fn race(ours: &[Call], theirs: &[Call], order: u32, gap: std::time::Duration) {
     let peer = sim.peer(key).expect("open");
     let (mut ours, mut theirs) = (ours.iter(), theirs.iter());
     for turn in 0..(ours.len() + theirs.len()) {
-        let first = if order >> turn & 1 == 0 { &mut ours } else { &mut theirs };
+        let first = if order >> turn & 1 == 0 {
+            &mut ours
+        } else {
+            &mut theirs
+        };
         let Some(call) = first.next() else {
             return;
         };
-        act(&mut sim, if order >> turn & 1 == 0 { key } else { peer }, *call);
+        act(
+            &mut sim,
+            if order >> turn & 1 == 0 { key } else { peer },
+            *call,
+        );
         sim.run_for(gap);
     }
     sim.run_for(ms(100));
@@ -67,7 +80,11 @@ fn race(ours: &[Call], theirs: &[Call], order: u32, gap: std::time::Duration) {
 /// All words of `len` calls.
 fn words(len: u32) -> Vec<Vec<Call>> {
     (0..5_usize.pow(len))
-        .map(|word| (0..len).map(|place| CALLS[word / 5_usize.pow(place) % 5]).collect())
+        .map(|word| {
+            (0..len)
+                .map(|place| CALLS[word / 5_usize.pow(place) % 5])
+                .collect()
+        })
         .collect()
 }
 

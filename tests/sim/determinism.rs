@@ -36,11 +36,15 @@ fn the_same_seed_gives_the_same_trace() {
 #[test]
 fn another_component_shifts_nothing() {
     let run = |others: usize| {
-        let link = Link::new().delay(ms(10)).loss(Loss::random(0.05)).rate_bits(10_000_000);
+        let link = Link::new()
+            .delay(ms(10))
+            .loss(Loss::random(0.05))
+            .rate_bits(10_000_000);
         let mut pair = Pair::new(3, link);
         for number in 0..others {
             let other = pair.sim.add_host(&format!("other {number}"));
-            pair.sim.link(pair.client, other, Link::new().loss(Loss::random(0.5)));
+            pair.sim
+                .link(pair.client, other, Link::new().loss(Loss::random(0.5)));
         }
         let took = pair.upload(300_000, secs(60));
         (took, pair.sim.trace().hash())

@@ -1,8 +1,8 @@
 //! ICMP port unreachable: a hint that must prove itself.
 
 use aqueduct::error::CloseReason;
-use aqueduct::sim::apps::{Ending, Transfer};
 use aqueduct::sim::Link;
+use aqueduct::sim::apps::{Ending, Transfer};
 
 use crate::{Pair, ms, secs};
 
@@ -13,7 +13,10 @@ fn a_closed_port_refuses_the_connection() {
     pair.sim.kill(pair.server);
     let begin = pair.sim.now();
     let key = pair.connect(Transfer::send(10));
-    assert!(pair.sim.run_until(secs(5), |sim| sim.report(key).failure.is_some()));
+    assert!(
+        pair.sim
+            .run_until(secs(5), |sim| sim.report(key).failure.is_some())
+    );
     assert_eq!(pair.sim.report(key).failure, Some(CloseReason::Refused));
     assert_eq!(pair.sim.now() - begin, ms(20));
 }
@@ -27,9 +30,16 @@ fn a_killed_peer_is_found_out_within_a_second() {
     pair.sim.run_for(ms(300));
     pair.sim.kill(pair.server);
     let begin = pair.sim.now();
-    assert!(pair.sim.run_until(secs(5), |sim| sim.report(key).failure.is_some()));
+    assert!(
+        pair.sim
+            .run_until(secs(5), |sim| sim.report(key).failure.is_some())
+    );
     assert_eq!(pair.sim.report(key).failure, Some(CloseReason::Gone));
-    assert!(pair.sim.now() - begin < secs(1), "{:?}", pair.sim.now() - begin);
+    assert!(
+        pair.sim.now() - begin < secs(1),
+        "{:?}",
+        pair.sim.now() - begin
+    );
 }
 
 /// P08: a short outage of the peer's port does not end an open connection.

@@ -23,7 +23,11 @@ fn an_idle_connection_sends_nothing_and_costs_no_wakes() {
     let (sent, events) = (pair.sim.trace().count(), pair.sim.events());
     pair.sim.run_for(secs(24 * 3_600));
     assert_eq!(pair.sim.trace().count(), sent, "no datagram in a day");
-    assert!(pair.sim.events() - events <= 10, "{} wakes", pair.sim.events() - events);
+    assert!(
+        pair.sim.events() - events <= 10,
+        "{} wakes",
+        pair.sim.events() - events
+    );
     assert_eq!(pair.sim.with(key, |io| io.write(&[1; 10])), Some(Ok(10)));
     pair.sim.run_for(secs(1));
     assert!(pair.sim.is_delivered(key));
@@ -32,7 +36,11 @@ fn an_idle_connection_sends_nothing_and_costs_no_wakes() {
 /// P04: a dead peer is found out after idle + count x interval.
 #[test]
 fn keepalive_finds_a_dead_peer_and_keeps_a_live_one() {
-    let keepalive = Keepalive { idle: secs(10), interval: secs(2), count: 3 };
+    let keepalive = Keepalive {
+        idle: secs(10),
+        interval: secs(2),
+        count: 3,
+    };
     let (mut pair, key) = idle_pair(Config::default().with_keepalive(Some(keepalive)));
     let before = pair.sim.link_stats(pair.client, pair.server).entered;
     pair.sim.run_for(secs(600));
@@ -42,8 +50,14 @@ fn keepalive_finds_a_dead_peer_and_keeps_a_live_one() {
 
     pair.sim.partition(pair.client, pair.server);
     let begin = pair.sim.now();
-    assert!(pair.sim.run_until(secs(60), |sim| sim.report(key).failure.is_some()));
-    assert_eq!(pair.sim.report(key).failure, Some(CloseReason::KeepAlive { probes: 3 }));
+    assert!(
+        pair.sim
+            .run_until(secs(60), |sim| sim.report(key).failure.is_some())
+    );
+    assert_eq!(
+        pair.sim.report(key).failure,
+        Some(CloseReason::KeepAlive { probes: 3 })
+    );
     let took = pair.sim.now() - begin;
     assert!((secs(6)..=secs(17)).contains(&took), "{took:?}");
 }
@@ -57,7 +71,10 @@ fn the_lower_idle_timeout_of_both_sides_holds() {
         sim.report(key).failure.is_some() && sim.report(peer).failure.is_some()
     }));
     for key in [key, peer] {
-        assert_eq!(pair.sim.report(key).failure, Some(CloseReason::Idle { after: secs(30) }));
+        assert_eq!(
+            pair.sim.report(key).failure,
+            Some(CloseReason::Idle { after: secs(30) })
+        );
     }
     assert!(pair.sim.now() - begin <= secs(31));
 }
@@ -69,8 +86,14 @@ fn the_user_timeout_ends_a_connection_with_unacknowledged_data() {
     pair.sim.partition(pair.client, pair.server);
     let begin = pair.sim.now();
     assert_eq!(pair.sim.with(key, |io| io.write(&[1; 10])), Some(Ok(10)));
-    assert!(pair.sim.run_until(secs(100), |sim| sim.report(key).failure.is_some()));
-    assert_eq!(pair.sim.report(key).failure, Some(CloseReason::TimedOut { after: secs(45) }));
+    assert!(
+        pair.sim
+            .run_until(secs(100), |sim| sim.report(key).failure.is_some())
+    );
+    assert_eq!(
+        pair.sim.report(key).failure,
+        Some(CloseReason::TimedOut { after: secs(45) })
+    );
     let took = pair.sim.now() - begin;
     assert!(took >= secs(45) && took < secs(46), "{took:?}");
 }
@@ -84,5 +107,8 @@ fn without_a_user_timeout_data_waits_for_an_hour() {
     pair.sim.heal(pair.client, pair.server);
     pair.sim.run_for(secs(61));
     assert_eq!(pair.sim.report(key).failure, None);
-    assert!(pair.sim.is_delivered(key), "within one back-off of the path's return");
+    assert!(
+        pair.sim.is_delivered(key),
+        "within one back-off of the path's return"
+    );
 }

@@ -5,6 +5,7 @@
 
 mod close;
 mod close_races;
+mod details;
 mod determinism;
 mod handshake;
 mod icmp;
@@ -38,7 +39,11 @@ impl Pair {
         let mut sim = Sim::new(seed);
         let (client, server) = (sim.add_host("client"), sim.add_host("server"));
         sim.link(client, server, link);
-        Pair { sim, client, server }
+        Pair {
+            sim,
+            client,
+            server,
+        }
     }
 
     fn listen<A: App + 'static>(&mut self, make: impl FnMut() -> A + 'static) {
@@ -46,17 +51,24 @@ impl Pair {
     }
 
     fn connect(&mut self, app: impl App + 'static) -> ConnectionKey {
-        self.sim.connect(self.client, self.server, Config::default(), app)
+        self.sim
+            .connect(self.client, self.server, Config::default(), app)
     }
 
     /// Runs until both ends of this connection are over.
     fn run_to_close(&mut self, key: ConnectionKey, limit: Duration) {
+        let is_over = |sim: &Sim, key| sim.is_closed(key) && sim.has_left(key);
         let done = self.sim.run_until(limit, |sim| {
-            sim.is_closed(key) && sim.peer(key).is_none_or(|peer| sim.is_closed(peer))
+            is_over(sim, key) && sim.peer(key).is_none_or(|peer| is_over(sim, peer))
         });
         if !done {
-            let reports: Vec<_> = self.sim.connections().map(|key| self.sim.report(key)).collect();
-            self.sim.fail(&format!("not closed within {limit:?}: {reports:#?}"));
+            let reports: Vec<_> = self
+                .sim
+                .connections()
+                .map(|key| self.sim.report(key))
+                .collect();
+            self.sim
+                .fail(&format!("not closed within {limit:?}: {reports:#?}"));
         }
     }
 

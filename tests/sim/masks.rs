@@ -20,10 +20,17 @@ fn short_connection(fate: impl Fn(u64) -> Fate + Clone + 'static) -> Sim {
             fate(count.get() - 1)
         });
     }
-    sim.listen(server, Config::default(), || Transfer::send(100).label(2).expecting(1));
+    let patient = || {
+        Config::default()
+            .with_connect_timeout(secs(10_000))
+            .with_user_timeout(None)
+    };
+    sim.listen(server, patient(), || {
+        Transfer::send(100).label(2).expecting(1)
+    });
     let app = Transfer::send(1_024).label(1).expecting(2);
-    let key = sim.connect(client, server, Config::default(), app);
-    let is_over = sim.run_until(secs(300), |sim| {
+    let key = sim.connect(client, server, patient(), app);
+    let is_over = sim.run_until(secs(10_000), |sim| {
         sim.is_closed(key) && sim.peer(key).is_some_and(|peer| sim.is_closed(peer))
     });
     let peer = sim.peer(key);
@@ -43,7 +50,11 @@ fn every_set_of_the_first_twelve_datagrams_may_be_lost() {
     let mut slowest = secs(0);
     for mask in 0..1_u64 << 12 {
         let sim = short_connection(move |n| {
-            if n < 12 && mask >> n & 1 == 1 { Fate::Drop } else { Fate::Pass }
+            if n < 12 && mask >> n & 1 == 1 {
+                Fate::Drop
+            } else {
+                Fate::Pass
+            }
         });
         slowest = slowest.max(sim.now() - aqueduct::time::Time::ZERO);
     }
@@ -54,7 +65,11 @@ fn every_set_of_the_first_twelve_datagrams_may_be_lost() {
 fn every_set_of_the_first_ten_datagrams_may_be_doubled() {
     for mask in 0..1_u64 << 10 {
         short_connection(move |n| {
-            if n < 10 && mask >> n & 1 == 1 { Fate::Copies(1) } else { Fate::Pass }
+            if n < 10 && mask >> n & 1 == 1 {
+                Fate::Copies(1)
+            } else {
+                Fate::Pass
+            }
         });
     }
     println!("1,024 duplicate masks");
@@ -63,11 +78,13 @@ fn every_set_of_the_first_ten_datagrams_may_be_doubled() {
 #[test]
 fn every_mixture_of_lost_and_doubled_comes_through() {
     for word in 0..3_u64.pow(6) {
-        short_connection(move |n| match (n < 6).then(|| word / 3_u64.pow(n as u32) % 3) {
-            Some(1) => Fate::Drop,
-            Some(2) => Fate::Copies(1),
-            _ => Fate::Pass,
-        });
+        short_connection(
+            move |n| match (n < 6).then(|| word / 3_u64.pow(n as u32) % 3) {
+                Some(1) => Fate::Drop,
+                Some(2) => Fate::Copies(1),
+                _ => Fate::Pass,
+            },
+        );
     }
     println!("729 mixtures of drop and duplicate");
 }
@@ -76,7 +93,11 @@ fn every_mixture_of_lost_and_doubled_comes_through() {
 fn every_set_of_the_first_ten_datagrams_may_be_late() {
     for mask in 0..1_u64 << 10 {
         short_connection(move |n| {
-            if n < 10 && mask >> n & 1 == 1 { Fate::Delay(ms(35)) } else { Fate::Pass }
+            if n < 10 && mask >> n & 1 == 1 {
+                Fate::Delay(ms(35))
+            } else {
+                Fate::Pass
+            }
         });
     }
     println!("1,024 delay masks");

@@ -32,11 +32,23 @@ fn arrive(order: &[usize]) -> usize {
         // The copy of a segment is a retransmission under a new number, and then the same datagram again.
         let number = if repeated { 20 + place } else { number };
         let at = 0.2 + 0.001 * place as f64;
-        writeln!(text, "{at:.3} < D {begin}:{end} {fin} pn {number} tracked 0").expect("a string");
+        writeln!(
+            text,
+            "{at:.3} < D {begin}:{end} {fin} pn {number} tracked 0"
+        )
+        .expect("a string");
     }
     text.push_str("+0.1 quiet\nread 500\n");
-    text.push_str(if has_fin { "read = eof\nread = eof\n" } else { "read = blocked\n" });
-    text.push_str(if has_fin { "state CLOSE_WAIT\n" } else { "state ESTABLISHED\n" });
+    text.push_str(if has_fin {
+        "read = eof\nread = eof\n"
+    } else {
+        "read = blocked\n"
+    });
+    text.push_str(if has_fin {
+        "state CLOSE_WAIT\n"
+    } else {
+        "state ESTABLISHED\n"
+    });
     match script::run(&text) {
         Ok(report) => report.emitted,
         Err(failure) => panic!("order {order:?}: {failure}\n{text}"),
@@ -80,8 +92,9 @@ fn every_order_with_a_copy_at_every_place_gives_the_same_stream() {
 /// D06 and more: every sequence of three pieces of an eight-unit stream, bytes compared.
 #[test]
 fn every_overlap_of_three_pieces_gives_one_consistent_stream() {
-    let pieces: Vec<(usize, usize)> =
-        (0..8).flat_map(|begin| (begin + 1..=8).map(move |end| (begin, end))).collect();
+    let pieces: Vec<(usize, usize)> = (0..8)
+        .flat_map(|begin| (begin + 1..=8).map(move |end| (begin, end)))
+        .collect();
     assert_eq!(pieces.len(), 36);
     let mut cases = 0;
     // Each pair of first pieces in full; the third runs through all for one pair in four, by turns.
@@ -104,7 +117,11 @@ fn overlap(pieces: &[(usize, usize)]) {
         let (begin, end) = (begin * 10, end * 10);
         writeln!(text, "+0.001 < D {begin}:{end} pn {} tracked 0", number + 1).expect("a string");
     }
-    let readable = covered.iter().position(|is_there| !is_there).expect("the ninth") * 10;
+    let readable = covered
+        .iter()
+        .position(|is_there| !is_there)
+        .expect("the ninth")
+        * 10;
     if readable > 0 {
         writeln!(text, "read {readable}").expect("a string");
     }

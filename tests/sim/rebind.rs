@@ -1,13 +1,16 @@
 //! A peer that appears at another address.
 
-use aqueduct::config::Config;
+use aqueduct::config::{Config, Keepalive};
 use aqueduct::sim::apps::{Ending, Transfer};
 use aqueduct::sim::{Fate, Link};
 
 use crate::{Pair, ms, secs};
 
 fn path() -> Link {
-    Link::new().rate_bits(10_000_000).queue_bytes(60_000).delay(ms(25))
+    Link::new()
+        .rate_bits(10_000_000)
+        .queue_bytes(60_000)
+        .delay(ms(25))
 }
 
 /// P06: a NAT gives the client another port, again and again.
@@ -32,7 +35,15 @@ fn a_download_survives_new_ports() {
         pair.sim.after(ms(700) * n, move |sim| sim.rebind(client));
     }
     pair.listen(|| Transfer::send(6_000_000).label(1));
-    let key = pair.connect(Transfer::sink().expecting(1));
+    // A client that only receives learns nothing of its new port: keep-alive shows it to the server.
+    let keepalive = Keepalive {
+        idle: secs(1),
+        interval: secs(1),
+        count: 10,
+    };
+    let config = Config::default().with_keepalive(Some(keepalive));
+    let app = Transfer::sink().expecting(1);
+    let key = pair.sim.connect(client, pair.server, config, app);
     pair.run_to_close(key, secs(120));
     assert_eq!(pair.sim.report(key).read, 6_000_000);
 }
@@ -63,7 +74,10 @@ fn a_replayed_packet_from_elsewhere_moves_nothing() {
         Fate::Pass
     });
     let key = pair.connect(Transfer::send(200_000).ending(Ending::Stay));
-    assert!(pair.sim.run_until(secs(10), |sim| sim.bytes_delivered() == 200_000));
+    assert!(
+        pair.sim
+            .run_until(secs(10), |sim| sim.bytes_delivered() == 200_000)
+    );
     let thief = pair.sim.add_host("thief");
     pair.sim.link(pair.server, thief, Link::new());
     let address = pair.sim.address(thief);
@@ -84,7 +98,8 @@ fn a_replayed_packet_from_elsewhere_moves_nothing() {
 #[test]
 fn a_raced_packet_from_another_host_does_not_steal_the_stream() {
     let mut pair = Pair::new(5, path());
-    pair.sim.listen(pair.server, Config::default(), || Transfer::send(4_000_000));
+    pair.sim
+        .listen(pair.server, Config::default(), || Transfer::send(4_000_000));
     let thief = pair.sim.add_host("thief");
     pair.sim.link(pair.server, thief, Link::new());
     let address = pair.sim.address(thief);
@@ -103,6 +118,9 @@ fn a_raced_packet_from_another_host_does_not_steal_the_stream() {
     pair.run_to_close(key, secs(60));
     assert_eq!(pair.sim.report(key).read, 4_000_000);
     let stolen = pair.sim.link_stats(pair.server, thief);
-    println!("the thief got {} datagrams, {} bytes", stolen.entered, stolen.entered_bytes);
+    println!(
+        "the thief got {} datagrams, {} bytes",
+        stolen.entered, stolen.entered_bytes
+    );
     assert!(stolen.entered <= 3, "challenges at most");
 }

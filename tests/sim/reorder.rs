@@ -7,7 +7,10 @@ use aqueduct::sim::{Link, Reorder, apps, seeds};
 use crate::{Pair, ms, secs};
 
 fn path() -> Link {
-    Link::new().rate_bits(20_000_000).queue_bytes(200_000).delay(ms(20))
+    Link::new()
+        .rate_bits(20_000_000)
+        .queue_bytes(200_000)
+        .delay(ms(20))
 }
 
 #[test]
@@ -31,7 +34,10 @@ fn reordering_by_two_places_repeats_nothing() {
     let mut pair = Pair::new(1, path().reorder(0.05, Reorder::Distance(2)));
     pair.listen(apps::Transfer::sink);
     let key = pair.connect(apps::Transfer::send(500_000));
-    assert!(pair.sim.run_until(secs(60), |sim| sim.bytes_delivered() == 500_000));
+    assert!(
+        pair.sim
+            .run_until(secs(60), |sim| sim.bytes_delivered() == 500_000)
+    );
     let info = pair.sim.info(key).expect("open");
     let lost = info.packets_lost;
     assert!(lost <= 3, "{lost} packets were thought lost");
@@ -66,11 +72,15 @@ fn a_second_of_delay_for_some_is_no_catastrophe() {
 fn old_datagrams_do_not_reach_a_new_connection() {
     let mut pair = Pair::new(9, Link::new().delay(ms(5)));
     for (from, to) in [(pair.client, pair.server), (pair.server, pair.client)] {
-        let mut late: std::collections::VecDeque<(aqueduct::time::Time, Vec<u8>)> = Default::default();
+        let mut late: std::collections::VecDeque<(aqueduct::time::Time, Vec<u8>)> =
+            Default::default();
         pair.sim.filter(from, to, move |passing| {
             late.push_back((passing.now, passing.bytes.to_vec()));
             let mut old = Vec::new();
-            while late.front().is_some_and(|(at, _)| passing.now - *at > secs(1)) {
+            while late
+                .front()
+                .is_some_and(|(at, _)| passing.now - *at > secs(1))
+            {
                 old.extend(late.pop_front().map(|(_, bytes)| bytes));
             }
             aqueduct::sim::Fate::Inject(old)
@@ -83,5 +93,9 @@ fn old_datagrams_do_not_reach_a_new_connection() {
         assert_eq!(pair.sim.report(pair.peer(key)).read, 3_000);
         pair.sim.run_for(ms(300));
     }
-    assert_eq!(pair.sim.accepted(pair.server).len(), 200, "no ghost connection");
+    assert_eq!(
+        pair.sim.accepted(pair.server).len(),
+        200,
+        "no ghost connection"
+    );
 }

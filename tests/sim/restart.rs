@@ -1,8 +1,9 @@
 //! A peer that lost its memory.
 
+use aqueduct::config::{Config, Keepalive};
 use aqueduct::error::CloseReason;
-use aqueduct::sim::apps::{Ending, Transfer};
 use aqueduct::sim::Link;
+use aqueduct::sim::apps::{Ending, Transfer};
 
 use crate::{Pair, ms, secs};
 
@@ -17,7 +18,10 @@ fn a_restarted_peer_is_found_out_in_one_round_trip() {
     pair.sim.run_for(secs(2));
     let begin = pair.sim.now();
     assert_eq!(pair.sim.with(key, |io| io.write(&[1; 100])), Some(Ok(100)));
-    assert!(pair.sim.run_until(secs(5), |sim| sim.report(key).failure.is_some()));
+    assert!(
+        pair.sim
+            .run_until(secs(5), |sim| sim.report(key).failure.is_some())
+    );
     assert_eq!(pair.sim.report(key).failure, Some(CloseReason::Forgotten));
     assert_eq!(pair.sim.now() - begin, ms(40));
 }
@@ -27,8 +31,15 @@ fn a_restarted_peer_is_found_out_in_one_round_trip() {
 fn restarts_in_any_order_leave_no_stuck_stream() {
     for order in 0..4 {
         let mut pair = Pair::new(order, Link::new().delay(ms(20)).rate_bits(10_000_000));
-        pair.listen(|| Transfer::sink().expecting(8));
-        let key = pair.connect(Transfer::send(10_000_000).label(8));
+        let keepalive = Keepalive {
+            idle: secs(30),
+            interval: secs(5),
+            count: 3,
+        };
+        let config = Config::default().with_keepalive(Some(keepalive));
+        pair.sim
+            .listen(pair.server, config, || Transfer::sink().expecting(8));
+        pair.connect(Transfer::send(10_000_000).label(8));
         pair.sim.run_for(secs(1));
         let hosts = [pair.client, pair.server];
         let first = usize::from(order % 2 == 1);
@@ -39,9 +50,12 @@ fn restarts_in_any_order_leave_no_stuck_stream() {
         }
         pair.sim.run_for(secs(130));
         for key in pair.sim.connections().collect::<Vec<_>>() {
-            assert!(pair.sim.is_closed(key), "order {order}: {:?}", pair.sim.report(key));
+            assert!(
+                pair.sim.is_closed(key),
+                "order {order}: {:?}",
+                pair.sim.report(key)
+            );
         }
-        let _ = key;
         let again = pair.connect(Transfer::send(10_000).label(8));
         pair.run_to_close(again, secs(20));
         assert!(pair.sim.is_delivered(again));

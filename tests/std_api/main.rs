@@ -7,6 +7,6 @@
 #![cfg(feature = "runtime")]
 
 mod kernel;
-// mod ours;
+mod ours;
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,7 +4,8 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use aqueduct::{Endpoint, EndpointConfig};
+use aqueduct::Endpoint;
+use aqueduct::config::EndpointConfig;
 
 pub(crate) use aqueduct::{Listener as TcpListener, Stream as TcpStream};
 
@@ -21,10 +22,13 @@ pub(crate) fn linger(stream: &TcpStream) -> io::Result<Option<Duration>> {
     stream.linger()
 }
 
-/// A listener with room for two connections: what `listen(1)` gives in the kernel.
+/// A listener with room for two connections: a backlog of 1, counted as the kernel does.
 pub(crate) fn listen_for_two(addr: SocketAddr) -> io::Result<TcpListener> {
-    let config = EndpointConfig::default().with_backlog(2);
-    Endpoint::builder().endpoint_config(config).bind(addr)?.listen()
+    let config = EndpointConfig::default().with_backlog(1);
+    Endpoint::builder()
+        .endpoint_config(config)
+        .bind(addr)?
+        .listen()
 }
 
 /// An address whose host takes SYNs and never answers, for as long as the value lives.

@@ -4,17 +4,17 @@ use std::fs;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug)]
-pub struct Held {
+pub(crate) struct Held {
     /// Resident memory, KiB.
-    pub resident_kib: u64,
+    pub(crate) resident_kib: u64,
     /// Open file descriptors.
-    pub descriptors: usize,
+    pub(crate) descriptors: usize,
     /// Threads.
-    pub threads: usize,
+    pub(crate) threads: usize,
 }
 
 /// What the process holds now; `None` where the system does not tell.
-pub fn held() -> Option<Held> {
+pub(crate) fn held() -> Option<Held> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
     Some(Held {
@@ -25,7 +25,7 @@ pub fn held() -> Option<Held> {
 }
 
 /// Growth of resident memory since `before`, KiB; 0 where the system does not tell.
-pub fn growth_kib(before: Option<Held>) -> u64 {
+pub(crate) fn growth_kib(before: Option<Held>) -> u64 {
     let now = held();
     now.zip(before).map_or(0, |(now, before)| {
         now.resident_kib.saturating_sub(before.resident_kib)

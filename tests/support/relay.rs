@@ -14,24 +14,26 @@ use std::time::Duration;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::random::Random;
+
 /// How often each thing happens to a datagram, from 0 to 1, and the seed that decides when.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Impairment {
+pub(crate) struct Impairment {
     /// It does not arrive.
-    pub loss: f64,
+    pub(crate) loss: f64,
     /// It arrives twice.
-    pub duplicate: f64,
+    pub(crate) duplicate: f64,
     /// It arrives after the next one.
-    pub reorder: f64,
+    pub(crate) reorder: f64,
     /// One of its bits is flipped.
-    pub corrupt: f64,
+    pub(crate) corrupt: f64,
     /// Decides all of that.
-    pub seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// A relay that runs until it is dropped.
 #[derive(Debug)]
-pub struct Relay {
+pub(crate) struct Relay {
     addr: SocketAddr,
     shared: Arc<Shared>,
     waker: Waker,
@@ -54,7 +56,7 @@ const HOLD: Duration = Duration::from_millis(5);
 
 impl Relay {
     /// Starts a relay to `server`, on a port of the same loopback address.
-    pub fn start(server: SocketAddr, impairment: Impairment) -> Relay {
+    pub(crate) fn start(server: SocketAddr, impairment: Impairment) -> Relay {
         println!("relay: {impairment:?}");
         let poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), WAKE).expect("a waker");
@@ -71,7 +73,7 @@ impl Relay {
             by_client: BTreeMap::new(),
             server,
             impairment,
-            random: impairment.seed,
+            random: Random::new(impairment.seed),
             held: None,
             shared: Arc::clone(&shared),
         };
@@ -85,17 +87,17 @@ impl Relay {
     }
 
     /// Where clients connect to.
-    pub fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
     /// From now on (until `cut(false)`) nothing arrives at all.
-    pub fn cut(&self, cut: bool) {
+    pub(crate) fn cut(&self, cut: bool) {
         self.shared.cut.store(cut, Ordering::SeqCst);
     }
 
     /// Datagrams carried, and datagrams lost on purpose.
-    pub fn counts(&self) -> (u64, u64) {
+    pub(crate) fn counts(&self) -> (u64, u64) {
         (
             self.shared.carried.load(Ordering::SeqCst),
             self.shared.lost.load(Ordering::SeqCst),
@@ -132,7 +134,7 @@ struct Carrier {
     by_client: BTreeMap<SocketAddr, usize>,
     server: SocketAddr,
     impairment: Impairment,
-    random: u64,
+    random: Random,
     held: Option<Passing>,
     shared: Arc<Shared>,
 }
@@ -152,15 +154,15 @@ impl Carrier {
             }
             for event in &events {
                 match event.token() {
-                    FRONT => self.from_clients(&mut buffer),
+                    FRONT => self.relay_clients(&mut buffer),
                     WAKE => {}
-                    Token(token) => self.from_server(token - 2, &mut buffer),
+                    Token(token) => self.relay_server(token - 2, &mut buffer),
                 }
             }
         }
     }
 
-    fn from_clients(&mut self, buffer: &mut [u8]) {
+    fn relay_clients(&mut self, buffer: &mut [u8]) {
         // An ICMP error of an earlier send surfaces as an error here: there is no client to tell.
         while let Some((len, client)) = next(|| self.front.recv_from(buffer)) {
             let flow = self.flow_of(client);
@@ -172,7 +174,7 @@ impl Carrier {
         }
     }
 
-    fn from_server(&mut self, flow: usize, buffer: &mut [u8]) {
+    fn relay_server(&mut self, flow: usize, buffer: &mut [u8]) {
         while let Some((len, _)) = next(|| self.flows[flow].socket.recv_from(buffer)) {
             self.impair(Passing {
                 flow,
@@ -198,19 +200,18 @@ impl Carrier {
     }
 
     fn impair(&mut self, mut passing: Passing) {
-        if self.shared.cut.load(Ordering::SeqCst) || self.happens(self.impairment.loss) {
+        if self.shared.cut.load(Ordering::SeqCst) || self.random.happens(self.impairment.loss) {
             self.shared.lost.fetch_add(1, Ordering::SeqCst);
             return;
         }
-        if self.happens(self.impairment.corrupt) && !passing.bytes.is_empty() {
-            let bit = usize::try_from(self.next_random() >> 33).expect("31 bits")
-                % (8 * passing.bytes.len());
+        if self.random.happens(self.impairment.corrupt) && !passing.bytes.is_empty() {
+            let bit = self.random.below(8 * passing.bytes.len());
             passing.bytes[bit / 8] ^= 1 << (bit % 8);
         }
-        if self.happens(self.impairment.duplicate) {
+        if self.random.happens(self.impairment.duplicate) {
             self.pass(&passing);
         }
-        if self.held.is_none() && self.happens(self.impairment.reorder) {
+        if self.held.is_none() && self.random.happens(self.impairment.reorder) {
             self.held = Some(passing);
             return;
         }
@@ -233,21 +234,6 @@ impl Carrier {
             flow.socket.send_to(&passing.bytes, self.server)
         };
         self.shared.carried.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn happens(&mut self, probability: f64) -> bool {
-        // 53 bits make a float without rounding.
-        probability > 0.0
-            && ((self.next_random() >> 11) as f64) < probability * (1_u64 << 53) as f64
-    }
-
-    /// SplitMix64.
-    fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 

@@ -12,7 +12,7 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 const LOOKS_MAX: usize = 10_000;
 
 /// The loopback addresses of this machine.
-pub fn loopbacks() -> Vec<IpAddr> {
+pub(crate) fn loopbacks() -> Vec<IpAddr> {
     let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
     let mut found = vec![IpAddr::from(Ipv4Addr::LOCALHOST)];
     match UdpSocket::bind((v6, 0)) {
@@ -24,7 +24,7 @@ pub fn loopbacks() -> Vec<IpAddr> {
 
 /// Runs the case over IPv4 and over IPv6, each under the watchdog; the address has port 0.
 #[track_caller]
-pub fn each_ip(case: impl Fn(SocketAddr) + Send + Sync + Clone + 'static) {
+pub(crate) fn each_ip(case: impl Fn(SocketAddr) + Send + Sync + Clone + 'static) {
     for ip in loopbacks() {
         let case = case.clone();
         watched(move || case(SocketAddr::new(ip, 0)));
@@ -33,7 +33,7 @@ pub fn each_ip(case: impl Fn(SocketAddr) + Send + Sync + Clone + 'static) {
 
 /// Runs the case on a thread of its own, and fails if it has not come back when the watchdog barks.
 #[track_caller]
-pub fn watched(case: impl FnOnce() + Send + 'static) {
+pub(crate) fn watched(case: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     thread::spawn(move || done.send(catch_unwind(AssertUnwindSafe(case))));
     match ended.recv_timeout(WATCHDOG) {
@@ -45,7 +45,7 @@ pub fn watched(case: impl FnOnce() + Send + 'static) {
 
 /// Looks again and again until the condition holds, for what no call can wait for.
 #[track_caller]
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let (_never, silence) = mpsc::channel::<()>();
     for _ in 0..LOOKS_MAX {
         if holds() {
@@ -57,19 +57,19 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Bytes in which every misplacement shows: byte `at` of the stream `seed`.
-pub fn byte_at(seed: u64, at: usize) -> u8 {
+pub(crate) fn byte_at(seed: u64, at: usize) -> u8 {
     let mixed = (at as u64 / 8 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ seed;
     mixed.wrapping_mul(0xd6e8_feb8_6659_fd93).to_be_bytes()[at % 8]
 }
 
 /// The first `len` bytes of the stream `seed`.
-pub fn bytes(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn bytes(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(|at| byte_at(seed, at)).collect()
 }
 
 /// Fails at the first byte that is not the stream `seed`.
 #[track_caller]
-pub fn assert_bytes(seed: u64, got: &[u8]) {
+pub(crate) fn assert_bytes(seed: u64, got: &[u8]) {
     let wrong = got
         .iter()
         .enumerate()

@@ -128,7 +128,7 @@ impl Peer {
             grease: packet.has("unknown"),
             ..Options::default()
         });
-        if kind == Kind::Data {
+        if kind == Kind::Data || packet.range.is_some() {
             let (start, end) = data_range(packet)?;
             let len = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
             if len > builder.room() {
@@ -163,6 +163,10 @@ impl Peer {
             }
             self.seal(bytes);
         }
+        if packet.has("reserved") {
+            bytes[1] |= 0x80;
+            self.seal(bytes);
+        }
         if let Some(bit) = packet.number::<usize>("flip")? {
             let byte = bytes.get_mut(bit / 8).ok_or("no such bit")?;
             *byte ^= 1 << (bit % 8);
@@ -177,12 +181,15 @@ impl Peer {
 
     fn number_for(&mut self, packet: &Notation, kind: Kind) -> Result<u64, String> {
         let is_numbered = matches!(kind, Kind::Data | Kind::Dgram | Kind::Probe | Kind::Path);
-        let wanted: Option<i64> = packet.number("pn")?;
         if kind == Kind::Syn || kind == Kind::SynAck {
             return Ok(FIRST);
         }
+        if packet.field("pn") == Some("echo") {
+            return self.their_first.map(PacketNumber::get).ok_or_else(nothing_sent);
+        }
+        let wanted: Option<i64> = packet.number("pn")?;
         if kind == Kind::Unknown {
-            let first = self.their_first.ok_or("the endpoint has sent nothing")?;
+            let first = self.their_first.ok_or_else(nothing_sent)?;
             return Ok(first.get().wrapping_add_signed(wanted.unwrap_or(0)));
         }
         let relative = wanted.unwrap_or_else(|| i64::try_from(self.next).unwrap_or(0));
@@ -254,7 +261,7 @@ impl Peer {
         };
         let first = self
             .their_first
-            .ok_or("the endpoint has sent nothing")?
+            .ok_or_else(nothing_sent)?
             .get();
         let mut ranges = match packet.field("ack") {
             Some("none") => vec![(-1, -1)],
@@ -271,10 +278,17 @@ impl Peer {
 
     /// The notation of a packet that the endpoint sent; learns from it what a peer learns.
     pub(super) fn read(&mut self, to: SocketAddr, bytes: &[u8]) -> Result<Notation, String> {
-        let packet = wire::decode(bytes).map_err(|error| format!("sent garbage: {error}"))?;
         if !integrity::is_intact(bytes) {
             return Err("sent a wrong checksum".to_owned());
         }
+        // VERSIONS carries the version of the SYN that it answers, whatever that is.
+        if bytes.first().is_some_and(|first| first & 15 == 15) {
+            let mut sent = Notation::new("V");
+            sent.set("size", bytes.len());
+            sent.set("to", name_of_address(to));
+            return Ok(sent);
+        }
+        let packet = wire::decode(bytes).map_err(|error| format!("sent garbage: {error}"))?;
         let mut sent = Notation::new(name_of(&packet));
         if let Body::Data(data) = &packet.body {
             let end = data.offset.plus_len(data.payload.len()).get();
@@ -456,6 +470,10 @@ fn data_range(packet: &Notation) -> Result<(u64, u64), String> {
         .ok_or("DATA needs its bytes, as 0:100")?;
     let parse = |text: String| text.parse().map_err(|_| format!("{text} is no offset"));
     Ok((parse(start)?, parse(end)?))
+}
+
+fn nothing_sent() -> String {
+    "the endpoint has sent nothing".to_owned()
 }
 
 fn parse_ranges(list: &str) -> Result<Vec<(i64, i64)>, String> {

@@ -163,7 +163,7 @@ impl Player {
     fn is_ignored(&self, seen: &Notation) -> bool {
         self.ignored
             .iter()
-            .any(|ignored| ignored.matches(seen).is_ok())
+            .any(|ignored| ignored.covers(seen).is_ok())
     }
 
     pub(super) fn ignore(&mut self, packet: Option<Notation>) {

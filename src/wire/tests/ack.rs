@@ -161,6 +161,14 @@ fn a_range_too_long_for_its_field_ends_the_block_where_it_is_still_true() {
     let cases = [
         // The run is cut, and what lies below it is not said.
         (vec![range(10, FAR), range(2, 4)], vec![(FAR - reach, FAR)]),
+        // It just fits.
+        (
+            vec![
+                range(FAR - reach, FAR),
+                range(FAR - reach - 9, FAR - reach - 5),
+            ],
+            vec![(FAR - reach, FAR), (FAR - reach - 9, FAR - reach - 5)],
+        ),
         // A gap cannot be said.
         (vec![range(FAR, FAR), range(2, 4)], vec![(FAR, FAR)]),
         // A further range is cut.

@@ -298,3 +298,75 @@ proptest! {
         }
     }
 }
+
+/// Mistakes of a caller do not get onto the wire.
+mod misuse {
+    use super::super::samples::{CLIENT, fields, packet, range};
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "an ACK block has a range")]
+    fn a_block_without_ranges() {
+        packet(Kind::Ack, CLIENT, 1, |p| {
+            p.ack(&fields(), std::iter::empty(), 0)
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "at most 112 bytes")]
+    fn a_cookie_that_is_too_long() {
+        let options = Options {
+            cookie: Some(&[0; 113]),
+            ..Options::default()
+        };
+        packet(Kind::Probe, CLIENT, 1, |p| p.options(&options));
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "this kind has no payload")]
+    fn a_payload_where_none_belongs() {
+        packet(Kind::Ack, CLIENT, 1, |p| p.payload(b"x"));
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "an ACK has an ACK block")]
+    fn an_ack_of_nothing_at_all() {
+        packet(Kind::Ack, CLIENT, 1, |_| {});
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "SYN and SYNACK have an opening")]
+    fn a_syn_without_an_opening() {
+        packet(Kind::Syn, 0, 1, |_| {});
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "no header behind a payload")]
+    fn options_behind_the_payload() {
+        packet(Kind::Data, CLIENT, 1, |p| {
+            p.payload(b"x");
+            p.ack(&fields(), [range(1, 1)].into_iter(), 0);
+        });
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "with a gap between any two")]
+    fn ranges_that_touch() {
+        let ranges = [range(5, 9), range(2, 4)];
+        packet(Kind::Ack, CLIENT, 1, |p| {
+            p.ack(&fields(), ranges.into_iter(), 0)
+        });
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "every packet but a SYN")]
+    fn a_packet_for_nobody() {
+        packet(Kind::Probe, 0, 1, |_| {});
+    }
+}

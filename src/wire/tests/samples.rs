@@ -64,13 +64,16 @@ pub(super) fn fields() -> AckFields {
 
 /// One datagram of each kind, in the order of the types: the worked examples of docs/WIRE.md.
 pub(super) fn one_of_each() -> Vec<(&'static str, Vec<u8>)> {
-    let acked = AckFields {
-        delay: Duration::from_micros(400),
-        dropped: false,
+    let mut all = handshake_examples();
+    all.extend(other_examples());
+    all
+}
+
+fn handshake_examples() -> Vec<(&'static str, Vec<u8>)> {
+    let nothing = AckFields {
         ack_offset: Offset::ZERO,
-        window: Window::new(262_144),
         unread: 0,
-        ecn: None,
+        ..fields()
     };
     vec![
         (
@@ -103,7 +106,7 @@ pub(super) fn one_of_each() -> Vec<(&'static str, Vec<u8>)> {
                     push: true,
                     ..Flags::default()
                 });
-                p.ack(&acked, [range(1_999, 1_999)].into_iter(), 0);
+                p.ack(&nothing, [range(1_999, 1_999)].into_iter(), 0);
                 p.options(&Options {
                     cookie: Some(b"0123456789abcdef"),
                     ..Options::default()
@@ -111,6 +114,11 @@ pub(super) fn one_of_each() -> Vec<(&'static str, Vec<u8>)> {
                 p.payload(b"hello");
             }),
         ),
+    ]
+}
+
+fn other_examples() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
         (
             "ACK",
             packet(Kind::Ack, SERVER, 1_050, |p| {

