@@ -571,7 +571,10 @@ impl Drop for Sim {
         if std::thread::panicking() {
             let thread = std::thread::current();
             let test = thread.name().unwrap_or("<test>");
-            eprintln!("run it again: AQUEDUCT_SEED={} cargo test {test}", self.seed);
+            eprintln!(
+                "run it again: AQUEDUCT_SEED={} cargo test {test}",
+                self.seed
+            );
         }
     }
 }

@@ -7,6 +7,9 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
+/// Nanoseconds in a millisecond.
+const MILLISECOND: u64 = 1_000_000;
+
 /// An instant: nanoseconds since an origin that the driver chose.
 ///
 /// All arithmetic saturates: an instant never wraps, and no instant lies before the origin.
@@ -41,12 +44,22 @@ impl Time {
 
     /// The instant `millis` milliseconds after the origin.
     pub const fn from_millis(millis: u64) -> Self {
-        Time(millis.saturating_mul(1_000_000))
+        Time(millis.saturating_mul(MILLISECOND))
     }
 
     /// Nanoseconds since the origin.
     pub const fn as_nanos(self) -> u64 {
         self.0
+    }
+
+    /// The first whole millisecond that is not before this instant.
+    pub const fn next_millisecond(self) -> Time {
+        Time::from_millis(self.0.div_ceil(MILLISECOND))
+    }
+
+    /// Whether this is a whole number of milliseconds after the origin.
+    pub const fn is_whole_millisecond(self) -> bool {
+        self.0 % MILLISECOND == 0
     }
 
     /// Whole microseconds since the origin.

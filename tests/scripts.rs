@@ -29,7 +29,10 @@ fn every_script_passes() {
     scripts(&folder(), &mut all);
     let wanted = std::env::var("AQUEDUCT_SCRIPT").unwrap_or_default();
     let (mut failed, mut played, mut packets) = (0, 0, 0);
-    for path in all.iter().filter(|path| path.to_string_lossy().contains(&wanted)) {
+    for path in all
+        .iter()
+        .filter(|path| path.to_string_lossy().contains(&wanted))
+    {
         let text = std::fs::read_to_string(path).expect("a readable script");
         played += 1;
         match script::run(&text) {
@@ -52,15 +55,27 @@ fn the_index_is_complete() {
     scripts(&folder(), &mut all);
     let index = std::fs::read_to_string(folder().join("README.md")).expect("the index");
     for path in &all {
-        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        assert!(index.contains(&format!("`{name}`")), "{name} is not in tests/scripts/README.md");
+        let name = path
+            .file_stem()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        assert!(
+            index.contains(&format!("`{name}`")),
+            "{name} is not in tests/scripts/README.md"
+        );
     }
     let names: Vec<_> = all.iter().filter_map(|path| path.file_stem()).collect();
-    let rows = index.lines().filter(|line| line.starts_with("| ") && line.contains("script"));
+    let rows = index
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains("script"));
     for row in rows.filter(|row| !row.starts_with("| id")) {
         let named = row.split('`').skip(1).step_by(2);
         for script in named.filter(|name| !name.contains("::")) {
-            assert!(names.iter().any(|name| *name == script), "{script} does not exist");
+            assert!(
+                names.iter().any(|name| *name == script),
+                "{script} does not exist"
+            );
         }
     }
 }

@@ -63,9 +63,14 @@ impl Interrupt {
         })
     }
 
-    /// Calls `wake` on Ctrl-C.
+    /// Calls `wake` on Ctrl-C, at least once.
     pub(crate) fn subscribe(&self, wake: impl Fn() + Send + 'static) {
-        lock(&self.0.subscribers).push(Box::new(wake));
+        let mut subscribers = lock(&self.0.subscribers);
+        // As above: it may have come already.
+        if self.is_requested() {
+            wake();
+        }
+        subscribers.push(Box::new(wake));
     }
 
     fn raise(&self) {

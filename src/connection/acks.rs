@@ -16,7 +16,7 @@ use crate::wire::{Ecn, PacketNumber, TruncatedNumber, len_u64};
 const PACKETS_MAX: u32 = 64;
 /// More unacknowledged bytes than this are acknowledged at once.
 const BYTES_MAX: u64 = 256 << 10;
-/// So many packets at the start of a connection are acknowledged two by two, for the sender's sake: its
+/// DATA among so many packets at the start of a connection is acknowledged two by two, for the sender's sake: its
 /// window is small and grows with every acknowledgement.
 const EAGER_PACKETS: u64 = 16;
 /// No acknowledgement waits for less than this.
@@ -38,7 +38,9 @@ pub(super) struct Arrived {
     pub number: PacketNumber,
     /// Bytes of the datagram.
     pub size: usize,
-    /// IMM, FIN, PROBE, PATH, a cookie, a hole made or filled in the stream: acknowledge at once.
+    /// It is DATA.
+    pub(crate) is_data: bool,
+    /// IMM, FIN, PROBE, PATH, a hole made or filled in the stream: acknowledge at once.
     pub at_once: bool,
     /// Its ECN mark.
     pub ecn: Option<Ecn>,
@@ -52,6 +54,7 @@ pub(super) struct Acks {
     largest_at: Time,
     packets: u64,
     unacked_packets: u32,
+    unacked_data: u32,
     unacked_bytes: u64,
     /// The last packet had a congestion mark.
     marked: bool,
@@ -80,6 +83,7 @@ impl Acks {
             largest_at: Time::ZERO,
             packets: 0,
             unacked_packets: 0,
+            unacked_data: 0,
             unacked_bytes: 0,
             marked: false,
             owed: Owed::Nothing,
@@ -131,11 +135,12 @@ impl Acks {
         self.forget_oldest_range();
         self.packets += 1;
         self.unacked_packets += 1;
+        self.unacked_data += u32::from(arrived.is_data);
         self.unacked_bytes += len_u64(arrived.size);
         let first_ce = self.is_first_mark(arrived.ecn);
         let many = self.unacked_packets > PACKETS_MAX
             || self.unacked_bytes > BYTES_MAX.min(window / 4)
-            || (self.packets <= EAGER_PACKETS && self.unacked_packets >= 2);
+            || (self.packets <= EAGER_PACKETS && self.unacked_data >= 2);
         if arrived.at_once || !in_order || first_ce || many {
             self.owe_now();
         } else {
@@ -243,6 +248,7 @@ impl Acks {
     pub(super) fn on_reported(&mut self) {
         self.owed = Owed::Nothing;
         self.unacked_packets = 0;
+        self.unacked_data = 0;
         self.unacked_bytes = 0;
         self.dropped = false;
     }

@@ -106,10 +106,11 @@ impl Connection {
     ) -> Result<(), Rejected> {
         self.take_ack(now, packet)?;
         let mut taken = self.take_body(now, meta, packet)?;
-        taken.at_once |= packet.flags.imm || packet.options.cookie.is_some();
+        taken.at_once |= packet.flags.imm;
         let arrived = Arrived {
             number,
             size: len,
+            is_data: matches!(packet.body, Body::Data(_)),
             at_once: taken.at_once,
             ecn: meta.ecn,
         };
@@ -138,7 +139,11 @@ impl Connection {
     ) -> Result<Taken, Rejected> {
         match &packet.body {
             Body::Data(data) => self.take_data(data, packet.flags.fin),
-            Body::Probe(_) => Ok(Taken { at_once: true }),
+            // The third packet of a handshake need not be answered at once: what the application says to
+            // the new peer is the answer.
+            Body::Probe(_) => Ok(Taken {
+                at_once: packet.options.cookie.is_none(),
+            }),
             Body::Path(message) => {
                 let action = self
                     .path

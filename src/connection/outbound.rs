@@ -404,8 +404,9 @@ impl Connection {
             return false;
         };
         let mut packet = self.builder(room, Kind::Probe);
+        let imm = !self.is_proving();
         packet.flags(Flags {
-            imm: true,
+            imm,
             ..Flags::default()
         });
         let with_ack = self.put_ack(now, &mut packet, true);
@@ -413,7 +414,7 @@ impl Connection {
         let len = packet.finish();
         batch.push(len);
         self.wants.liveness = false;
-        self.on_numbered_sent(now, len, true, Contents::default());
+        self.on_numbered_sent(now, len, imm, Contents::default());
         if with_ack {
             self.acks.on_reported();
         }
@@ -531,7 +532,5 @@ impl Connection {
 /// Room for any packet of the stream. A batch that began with a small packet has none: what follows could
 /// not even hold its acknowledgement, and goes into the next batch.
 fn whole_room(size: usize, batch: &mut Batch) -> Option<&mut [u8]> {
-    batch
-        .room(size)
-        .filter(|room| room.len() >= DATAGRAM_MIN)
+    batch.room(size).filter(|room| room.len() >= DATAGRAM_MIN)
 }

@@ -16,7 +16,7 @@ use super::{clock, lock};
 use crate::connection::{Connection, Event, Farewell, Linger};
 use crate::endpoint::Handle;
 use crate::error::{CloseReason, ResetCode};
-use crate::time::Time;
+use crate::time::{Deadline, Time, Timer};
 use crate::wire::{Batch, ConnectionId};
 
 /// How often one drain looks at transmits, events and timeouts in turn, before it leaves the rest to the
@@ -271,7 +271,7 @@ impl Cell {
     }
 
     fn move_deadline(&self, state: &mut CellState, news: &mut News) {
-        let deadline = state.connection.poll_timeout().map(|due| due.at);
+        let deadline = state.connection.poll_timeout().map(rounded);
         if deadline != state.deadline && !state.closed {
             state.deadline = deadline;
             news.wake_loop = self.shard.timers().set(self.handle, deadline);
@@ -325,6 +325,16 @@ impl Cell {
             Side::Read => &self.readers,
             Side::Write => &self.writers,
         }
+    }
+}
+
+/// When the loop looks at a deadline: at a whole millisecond, so that many are looked at together, but
+/// at the pacer's exactly.
+fn rounded(due: Deadline) -> Time {
+    if due.why == Timer::Pacing {
+        due.at
+    } else {
+        due.at.next_millisecond()
     }
 }
 

@@ -1,9 +1,23 @@
-//! Sleeping until an event or a deadline, as exactly as the platform can.
+//! Sleeping until an event or a deadline.
+//!
+//! `epoll_wait` counts in milliseconds, and its wake-ups come in the context of the sender, so that a
+//! scheduler may run the receiver where the sender stops. `ppoll` counts in nanoseconds, but over an
+//! epoll descriptor it costs a second call and a wake-up more. So all deadlines but the pacer's lie on
+//! whole milliseconds ([`Precision::Millisecond`]).
 
 use std::io;
 use std::time::Duration;
 
 use mio::{Events, Poll};
+
+/// How exactly a sleep must end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Precision {
+    /// Up to a millisecond late.
+    Millisecond,
+    /// As exactly as the platform can.
+    Exact,
+}
 
 /// Waits for events; returns without any when the timeout has passed, never before.
 #[cfg(target_os = "linux")]
@@ -11,18 +25,15 @@ pub(crate) fn poll(
     poll: &mut Poll,
     events: &mut Events,
     timeout: Option<Duration>,
+    precision: Precision,
 ) -> io::Result<()> {
     use std::os::fd::AsFd;
 
     use nix::poll::{PollFd, PollFlags, ppoll};
     use nix::sys::time::TimeSpec;
 
-    /// From here on a millisecond more does not matter, and one system call is spared.
-    const COARSE: Duration = Duration::from_millis(50);
-
     match timeout {
-        // `epoll_wait` counts in milliseconds, `ppoll` in nanoseconds.
-        Some(timeout) if !timeout.is_zero() && timeout < COARSE => {
+        Some(timeout) if !timeout.is_zero() && precision == Precision::Exact => {
             let mut fds = [PollFd::new(poll.registry().as_fd(), PollFlags::POLLIN)];
             match ppoll(&mut fds, Some(TimeSpec::from_duration(timeout)), None)? {
                 0 => {
@@ -42,6 +53,7 @@ pub(crate) fn poll(
     poll: &mut Poll,
     events: &mut Events,
     timeout: Option<Duration>,
+    _precision: Precision,
 ) -> io::Result<()> {
     poll.poll(events, timeout)
 }

@@ -14,6 +14,7 @@ mod portable;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use socket2::{Domain, Protocol, SockRef, Type};
 
@@ -126,40 +127,64 @@ impl SocketOptions {
 
 /// Opens a plain socket. Address reuse stays off: a second bind of a port must fail.
 fn open_plain(options: &SocketOptions) -> io::Result<std::net::UdpSocket> {
-    let domain = Domain::for_address(options.bind);
-    let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&options.bind.into())?;
-    if let Some(peer) = options.peer {
-        socket.connect(&peer.into())?;
+    let socket = new_nonblocking(Domain::for_address(options.bind))?;
+    match options.peer {
+        // The kernel chooses the local address, in the same call.
+        Some(peer) if options.bind.port() == 0 && options.bind.ip().is_unspecified() => {
+            socket.connect(&peer.into())?;
+        }
+        Some(peer) => {
+            socket.bind(&options.bind.into())?;
+            socket.connect(&peer.into())?;
+        }
+        None => socket.bind(&options.bind.into())?,
     }
     widen(&socket, options.buffer);
     Ok(socket.into())
 }
 
-/// Asks for large kernel buffers; tells the operator, once a process, if they stay small.
+#[cfg(target_os = "linux")]
+fn new_nonblocking(domain: Domain) -> io::Result<socket2::Socket> {
+    socket2::Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn new_nonblocking(domain: Domain) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Asks for large kernel buffers. A refusal is not fatal: the stream is slower, not wrong.
 fn widen(socket: &socket2::Socket, bytes: usize) {
-    static TOLD: std::sync::Once = std::sync::Once::new();
-    for granted in [
-        socket
-            .set_recv_buffer_size(bytes)
-            .and_then(|()| socket.recv_buffer_size()),
-        socket
-            .set_send_buffer_size(bytes)
-            .and_then(|()| socket.send_buffer_size()),
-    ] {
-        // A refusal is not fatal: the stream is slower, not wrong. Half of it still serves well.
-        let granted = granted.unwrap_or(0);
-        if granted < bytes / 2 {
-            TOLD.call_once(|| {
-                tracing::warn!(
-                    asked = bytes,
-                    granted,
-                    "the kernel grants small UDP buffers and may drop datagrams; \
-                     raise sysctl net.core.rmem_max and net.core.wmem_max"
-                );
-            });
-        }
+    let _ = socket.set_recv_buffer_size(bytes);
+    let _ = socket.set_send_buffer_size(bytes);
+    // What the kernel grants is the same for all sockets that ask for as much: read it back once.
+    if READ_BACK.swap(bytes, Ordering::Relaxed) != bytes {
+        warn_if_small(
+            bytes,
+            socket.recv_buffer_size().unwrap_or(0),
+            "net.core.rmem_max",
+        );
+        warn_if_small(
+            bytes,
+            socket.send_buffer_size().unwrap_or(0),
+            "net.core.wmem_max",
+        );
+    }
+}
+
+/// The buffer size whose grant was read back last.
+static READ_BACK: AtomicUsize = AtomicUsize::new(0);
+
+/// Tells the operator what to do about buffers that stay small; half of what was asked still serves well.
+fn warn_if_small(asked: usize, granted: usize, sysctl: &str) {
+    if granted < asked / 2 {
+        tracing::warn!(
+            asked,
+            granted,
+            "the kernel grants small UDP buffers and may drop datagrams; raise sysctl {sysctl}"
+        );
     }
 }
 

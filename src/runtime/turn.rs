@@ -12,11 +12,12 @@ use std::time::Duration;
 use mio::{Events, Poll};
 
 use super::cell::{Cell, Owner};
+use super::clock;
 use super::mailbox::Command;
 use super::port::Port;
 use super::shard::{Shard, ShardState, WAKER};
+use super::sleep::{self, Precision};
 use super::socket::{IcmpReport, Receiver, Train};
-use super::{clock, sleep};
 use crate::endpoint::{Arrival, Handle, Listening, Route};
 use crate::time::Time;
 use crate::wire::{Meta, Packet, Transmit};
@@ -96,14 +97,18 @@ impl Turns {
 
     /// Sleeps until a socket, a deadline or another thread wants something.
     fn wait(&mut self, limit: Option<Time>) -> io::Result<()> {
+        let mut precision = Precision::Millisecond;
         let timeout = if self.ready.is_empty() && self.erring.is_empty() {
             let until = self.shard.timers().sleep();
+            if until.is_some_and(|until| !until.is_whole_millisecond()) {
+                precision = Precision::Exact;
+            }
             let until = [until, limit].into_iter().flatten().min();
             until.map(|until| until - clock::now())
         } else {
             Some(Duration::ZERO)
         };
-        let polled = sleep::poll(&mut self.poll, &mut self.events, timeout);
+        let polled = sleep::poll(&mut self.poll, &mut self.events, timeout, precision);
         self.shard.timers().awake();
         match polled {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {

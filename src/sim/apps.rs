@@ -61,6 +61,8 @@ pub struct Transfer {
     next_read: Time,
     has_ended: bool,
     at_end: bool,
+    /// Where it reads into; made when it first reads.
+    scratch: Vec<u8>,
 }
 
 impl Transfer {
@@ -83,6 +85,7 @@ impl Transfer {
             next_read: Time::ZERO,
             has_ended: false,
             at_end: false,
+            scratch: Vec::new(),
         }
     }
 
@@ -149,11 +152,11 @@ impl Transfer {
 
     /// Writes what is due; whether the connection failed.
     fn write(&mut self, io: &mut Io<'_>) -> bool {
+        if self.written >= self.total || !io.connection().is_writable() {
+            return false;
+        }
         let mut chunk = [0; CHUNK];
         while self.written < self.total && io.now() >= self.next_write {
-            if !io.connection().is_writable() {
-                return false;
-            }
             let left = usize::try_from(self.total - self.written).unwrap_or(CHUNK);
             let piece = &mut chunk[..left.min(self.write_max)];
             content::fill(self.label, self.written, piece);
@@ -171,11 +174,18 @@ impl Transfer {
 
     /// Reads what is due; whether the connection failed.
     fn read(&mut self, io: &mut Io<'_>) -> bool {
-        let mut chunk = [0; CHUNK];
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.resize(self.read_max, 0);
+        let has_failed = self.read_into(io, &mut scratch);
+        self.scratch = scratch;
+        has_failed
+    }
+
+    fn read_into(&mut self, io: &mut Io<'_>, scratch: &mut [u8]) -> bool {
         while !self.at_end && io.now() >= self.next_read {
-            match io.read(&mut chunk[..self.read_max]) {
+            match io.read(scratch) {
                 Ok(0) => self.at_end = true,
-                Ok(taken) => self.check(&chunk[..taken]),
+                Ok(taken) => self.check(&scratch[..taken]),
                 Err(ReadError::Blocked) => return false,
                 Err(_) => return true,
             }

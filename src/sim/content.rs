@@ -17,17 +17,19 @@ use super::random::mix;
 /// assert!(content::mismatch(1, 34, &part).is_some(), "a moved byte shows");
 /// ```
 pub fn fill(label: u64, offset: u64, buffer: &mut [u8]) {
-    let mut at = offset;
-    let mut rest = buffer;
-    while !rest.is_empty() {
-        let word = word(label, at / 8);
-        let skip = usize::try_from(at % 8).expect("below 8");
-        let take = rest.len().min(8 - skip);
-        let (head, tail) = rest.split_at_mut(take);
-        head.copy_from_slice(&word[skip..skip + take]);
-        at += u64::try_from(take).expect("at most 8");
-        rest = tail;
+    let key = mix(label);
+    let skip = usize::try_from(offset % 8).expect("below 8");
+    let first = (8 - skip) % 8;
+    let (head, rest) = buffer.split_at_mut(first.min(buffer.len()));
+    head.copy_from_slice(&word(key, offset / 8)[skip..skip + head.len()]);
+    let mut index = offset.div_ceil(8);
+    let mut words = rest.chunks_exact_mut(8);
+    for chunk in &mut words {
+        chunk.copy_from_slice(&word(key, index));
+        index += 1;
     }
+    let tail = words.into_remainder();
+    tail.copy_from_slice(&word(key, index)[..tail.len()]);
 }
 
 /// The position in `data` of the first byte that is not the content of stream `label` at `offset`.
@@ -50,8 +52,8 @@ pub fn mismatch(label: u64, offset: u64, data: &[u8]) -> Option<usize> {
     None
 }
 
-fn word(label: u64, index: u64) -> [u8; 8] {
-    mix(mix(label).wrapping_add(index)).to_le_bytes()
+fn word(key: u64, index: u64) -> [u8; 8] {
+    mix(key.wrapping_add(index)).to_le_bytes()
 }
 
 #[cfg(test)]

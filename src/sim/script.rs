@@ -123,7 +123,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "line {}: {}\n  {}", self.line, self.text, self.what)?;
         let shown = self.log.len().saturating_sub(LOG_SHOWN);
-        self.log[shown..].iter().try_for_each(|line| writeln!(f, "    {line}"))
+        self.log[shown..]
+            .iter()
+            .try_for_each(|line| writeln!(f, "    {line}"))
     }
 }
 

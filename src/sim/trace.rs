@@ -8,8 +8,10 @@ use crate::time::Time;
 use super::HostId;
 use super::random::{FNV_START, fnv1a_on};
 
-/// Bytes of a datagram that the trace sees: the base header and most of an ACK block.
+/// Bytes of a datagram that the trace keeps: the base header and most of an ACK block.
 const SEEN: usize = 64;
+/// Bytes of a datagram that are hashed: the base header, whose checksum stands for all the rest.
+const HASHED: usize = 32;
 
 /// A record of every datagram sent and delivered.
 ///
@@ -50,7 +52,7 @@ impl Trace {
         }
     }
 
-    /// FNV-1a (64 bits) of time, hosts, length and the first 64 bytes of everything sent and delivered.
+    /// FNV-1a (64 bits) of time, hosts, length and base header (its checksum stands for the rest) of everything sent and delivered.
     pub fn hash(&self) -> u64 {
         self.hash
     }
@@ -67,12 +69,14 @@ impl Trace {
 
     pub(super) fn record(&mut self, at: Time, step: Step, from: HostId, to: HostId, bytes: &[u8]) {
         let seen = bytes.len().min(SEEN);
-        let [a, b] = [from.0, to.0].map(|host| u32::try_from(host).unwrap_or(u32::MAX));
-        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        self.hash = fnv1a_on(self.hash, &at.as_nanos().to_le_bytes());
-        self.hash = fnv1a_on(self.hash, &[a.to_le_bytes(), b.to_le_bytes()].concat());
-        self.hash = fnv1a_on(self.hash, &len.to_le_bytes());
-        self.hash = fnv1a_on(self.hash, &bytes[..seen]);
+        let mut fixed = [0; 20];
+        fixed[..8].copy_from_slice(&at.as_nanos().to_le_bytes());
+        for (place, number) in [(8, from.0), (12, to.0), (16, bytes.len())] {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            fixed[place..place + 4].copy_from_slice(&number.to_le_bytes());
+        }
+        self.hash = fnv1a_on(self.hash, &fixed);
+        self.hash = fnv1a_on(self.hash, &bytes[..seen.min(HASHED)]);
         self.count += 1;
         if self.keep == 0 {
             return;
@@ -217,6 +221,7 @@ mod tests {
         assert_ne!(base, hash(2, &[0; 100]));
         assert_ne!(base, hash(1, &[0; 101]));
         assert_ne!(base, hash(1, &[1; 100]));
+        assert_ne!(hash(1, &[0; 10]), hash(1, &[1; 10]), "short ones too");
     }
 
     #[test]

@@ -8,7 +8,10 @@ use aqueduct::wire::Kind;
 use crate::{Pair, ms, secs};
 
 fn path() -> Link {
-    Link::new().rate_bits(20_000_000).queue_bytes(100_000).delay(ms(20))
+    Link::new()
+        .rate_bits(20_000_000)
+        .queue_bytes(100_000)
+        .delay(ms(20))
 }
 
 /// D15: more gaps than the receiver remembers ranges; the sender goes on, and everything arrives.
@@ -37,7 +40,10 @@ fn sixteen_holes_in_one_window_are_filled_in_two_round_trips() {
     let (mut data, first_loss) = (0, std::rc::Rc::new(std::cell::Cell::new(None)));
     let lost_at = std::rc::Rc::clone(&first_loss);
     pair.sim.filter(pair.client, pair.server, move |passing| {
-        if !passing.packet().is_some_and(|packet| packet.kind() == Kind::Data) {
+        if !passing
+            .packet()
+            .is_some_and(|packet| packet.kind() == Kind::Data)
+        {
             return Fate::Pass;
         }
         data += 1;
@@ -49,10 +55,15 @@ fn sixteen_holes_in_one_window_are_filled_in_two_round_trips() {
     });
     pair.listen(apps::Transfer::sink);
     let key = pair.connect(apps::Transfer::send(400_000));
-    assert!(pair.sim.run_until(secs(5), |sim| sim.info(key).is_some_and(|info| info.packets_lost >= 16)));
+    assert!(pair.sim.run_until(secs(5), |sim| {
+        sim.info(key).is_some_and(|info| info.packets_lost >= 16)
+    }));
     let hole = pair.sim.bytes_delivered();
     // The first of them is found after a round trip, and repaired one later; so is the last.
-    assert!(pair.sim.run_until(secs(5), |sim| sim.bytes_delivered() > hole + 40_000));
+    assert!(
+        pair.sim
+            .run_until(secs(5), |sim| sim.bytes_delivered() > hole + 40_000)
+    );
     let took = pair.sim.now() - first_loss.get().expect("lost");
     println!("16 holes filled {took:?} after the first loss");
     assert!(took < ms(40) * 3 + ms(30), "{took:?}");
@@ -77,7 +88,9 @@ fn every_flipped_bit_is_found() {
 #[test]
 fn bursts_stay_small_after_an_idle_time() {
     let mut pair = Pair::new(2, Link::new().delay(ms(50)));
-    let bursts = std::rc::Rc::new(std::cell::RefCell::new(Vec::<(aqueduct::time::Time, usize)>::new()));
+    let bursts = std::rc::Rc::new(std::cell::RefCell::new(
+        Vec::<(aqueduct::time::Time, usize)>::new(),
+    ));
     let seen = std::rc::Rc::clone(&bursts);
     pair.sim.filter(pair.client, pair.server, move |passing| {
         let mut bursts = seen.borrow_mut();

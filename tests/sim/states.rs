@@ -15,7 +15,10 @@ const STATES: [(&str, &str); 11] = [
     ("CLOSE_WAIT", "BOTH\n0.3 < D 100:100 F pn 3\n"),
     ("CLOSING", "BOTH\nshutdown\n0.3 < D 100:100 F pn 3\n"),
     ("LAST_ACK", "BOTH\n0.3 < D 100:100 F pn 3\nshutdown\n"),
-    ("TIME_WAIT", "BOTH\nshutdown\n0.3 < A ack 0-2 up 101\n0.31 < D 100:100 F pn 3\n"),
+    (
+        "TIME_WAIT",
+        "BOTH\nshutdown\n0.3 < A ack 0-2 up 101\n0.31 < D 100:100 F pn 3\n",
+    ),
     ("CLOSED", "BOTH\n0.3 < R pn 9\n"),
 ];
 
@@ -51,7 +54,9 @@ fn may_end(state: &str, segment: &str, position: usize, ack: usize) -> bool {
         // The acknowledgement of everything completes CLOSING and LAST_ACK.
         _ if matches!(state, "CLOSING" | "LAST_ACK") && ack == 1 => true,
         // A final size that contradicts what came before, or data behind it.
-        _ if numbered => segment.starts_with('D') && matches!(state, "CLOSE_WAIT" | "CLOSING" | "LAST_ACK"),
+        _ if numbered => {
+            segment.starts_with('D') && matches!(state, "CLOSE_WAIT" | "CLOSING" | "LAST_ACK")
+        }
         _ => false,
     }
 }
@@ -90,7 +95,14 @@ fn every_segment_in_every_state_does_what_the_table_says() {
         for segment in SEGMENTS {
             for (position, (range, number)) in POSITIONS.iter().enumerate() {
                 for (ack, acknowledged) in ACKS.iter().enumerate() {
-                    one(state, &prefix, segment, position, (range, number), (ack, acknowledged));
+                    one(
+                        state,
+                        &prefix,
+                        segment,
+                        position,
+                        (range, number),
+                        (ack, acknowledged),
+                    );
                     cases += 1;
                 }
             }
@@ -126,11 +138,15 @@ fn one(
         ("SYN_SENT", "A") => "zeros 60".to_owned(),
         _ => packet,
     };
-    let ignore = ["A", "D", "P", "R", "PR", "PM", "SA", "U"].map(|kind| format!("ignore {kind}\n")).concat();
+    let ignore = ["A", "D", "P", "R", "PR", "PM", "SA", "U"]
+        .map(|kind| format!("ignore {kind}\n"))
+        .concat();
     let text = format!("{prefix}{ignore}0.4 < {packet}\n");
     if state == "LISTEN" {
         let alive = format!("{text}accepted 0\n");
-        return script::run(&alive).map(|_| ()).unwrap_or_else(|failure| panic!("{failure}\n{text}"));
+        return script::run(&alive)
+            .map(|_| ())
+            .unwrap_or_else(|failure| panic!("{failure}\n{text}"));
     }
     let mut candidates = vec![state];
     candidates.extend(successors(state));
@@ -144,6 +160,9 @@ fn one(
     if !has_fin {
         let closed = ["CLOSE_WAIT", "CLOSING", "TIME_WAIT"];
         let was = closed.contains(&state);
-        assert!(was || !closed.contains(&after), "{state} became {after} by {packet}");
+        assert!(
+            was || !closed.contains(&after),
+            "{state} became {after} by {packet}"
+        );
     }
 }

@@ -11,6 +11,7 @@ fn packet(number: u64) -> Arrived {
     Arrived {
         number: PacketNumber::new(FIRST + number),
         size: 1_200,
+        is_data: true,
         at_once: false,
         ecn: None,
     }

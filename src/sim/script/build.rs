@@ -185,7 +185,10 @@ impl Peer {
             return Ok(FIRST);
         }
         if packet.field("pn") == Some("echo") {
-            return self.their_first.map(PacketNumber::get).ok_or_else(nothing_sent);
+            return self
+                .their_first
+                .map(PacketNumber::get)
+                .ok_or_else(nothing_sent);
         }
         let wanted: Option<i64> = packet.number("pn")?;
         if kind == Kind::Unknown {
@@ -259,10 +262,7 @@ impl Peer {
             unread: self.unread,
             ecn: None,
         };
-        let first = self
-            .their_first
-            .ok_or_else(nothing_sent)?
-            .get();
+        let first = self.their_first.ok_or_else(nothing_sent)?.get();
         let mut ranges = match packet.field("ack") {
             Some("none") => vec![(-1, -1)],
             Some("all") | None => ranges_of(&self.seen),

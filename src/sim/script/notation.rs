@@ -14,8 +14,9 @@ const FIELDS: [&str; 22] = [
 /// More of them, that only injected packets know.
 const INJECTED: [&str; 2] = ["flip", "version"];
 /// Words that stand alone.
-const FLAGS: [&str; 8] =
-    ["F", "I", "H", "X", "dropped", "critical", "unknown", "reserved"];
+const FLAGS: [&str; 8] = [
+    "F", "I", "H", "X", "dropped", "critical", "unknown", "reserved",
+];
 
 /// A packet: its kind and its words.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
