@@ -318,6 +318,45 @@ fn no_file_names_a_path_of_one_machine() {
 }
 
 #[test]
+fn the_architecture_names_files_and_tests_that_exist() {
+    let mut complaints = Complaints::new("docs/ARCHITECTURE.md must say how it really is");
+    let text = read(Path::new("docs/ARCHITECTURE.md"));
+    let all: String = ["src", "tests"]
+        .into_iter()
+        .flat_map(sources)
+        .map(|source| source.text)
+        .collect();
+    let mut tests_seen = 0;
+    for (at, line) in text.lines().enumerate() {
+        for quoted in line.split('`').skip(1).step_by(2) {
+            let is_file = quoted.ends_with(".rs") && !quoted.contains('*');
+            let places = [quoted.to_owned(), format!("src/{quoted}")];
+            // A row of the map names its folder once.
+            let folder = line.split('`').nth(1).unwrap_or_default().rsplit_once('/');
+            let sibling = folder.map(|(folder, _)| format!("src/{folder}/{quoted}"));
+            let mut candidates = places.iter().chain(&sibling);
+            if is_file && !candidates.any(|place| Path::new(place).exists()) {
+                complaints.add(
+                    "docs/ARCHITECTURE.md",
+                    at + 1,
+                    &format!("no file `{quoted}`"),
+                );
+            }
+            let name = quoted.rsplit(": ").next().unwrap_or(quoted);
+            let (is_prefix, name) = (name.ends_with('…'), name.trim_end_matches('…'));
+            let is_test = name.matches('_').count() >= 3 || is_prefix;
+            let wanted = format!("fn {name}{}", if is_prefix { "" } else { "(" });
+            tests_seen += usize::from(is_test);
+            if is_test && !all.contains(&wanted) {
+                complaints.add("docs/ARCHITECTURE.md", at + 1, &format!("no test `{name}`"));
+            }
+        }
+    }
+    assert!(tests_seen > 20, "the table of limits names its tests");
+    complaints.assert_none();
+}
+
+#[test]
 fn the_rules_see_what_they_are_made_for() {
     let text = "fn a<'x>() { let c = '{'; let s = \"} unsafe\"; /* } /* } */ */ r#\"\"}\"#; }\n// unsafe\nfn b();";
     let tokens = tokens(&masked(text));

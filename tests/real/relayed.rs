@@ -148,7 +148,7 @@ fn a_listener_that_never_accepts_holds_its_backlog_and_no_more() {
             .expect("a port");
         let listener = there.listen().expect("the first");
         let to = there.local_addr().expect("bound");
-        let patience = Config::default().with_connect_timeout(Duration::from_millis(300));
+        let patience = Config::default().with_connect_timeout(Duration::from_secs(1));
         let here = Endpoint::builder()
             .config(patience)
             .bind(LOOPBACK)

@@ -9,6 +9,9 @@ use super::super::listen_for_two;
 use super::{TcpListener, TcpStream, kind, pair_with};
 use crate::support::wait::{assert_bytes, bytes, each_ip, eventually, watched};
 
+/// Long enough for an answer on a busy machine, short enough to wait for none.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 #[test]
 fn row_16_a_connection_whose_client_has_gone_is_accepted_with_its_data() {
     each_ip(|addr| {
@@ -32,7 +35,7 @@ fn row_18_a_full_backlog_drops_and_does_not_refuse() {
     each_ip(|addr| {
         let listener = listen_for_two(addr).expect("a free port");
         let addr = listener.local_addr().expect("an address");
-        let connect = || TcpStream::connect_timeout(&addr, Duration::from_millis(300));
+        let connect = || TcpStream::connect_timeout(&addr, PATIENCE);
         let waiting = [
             connect().expect("the first"),
             connect().expect("the second"),
