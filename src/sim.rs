@@ -96,6 +96,8 @@ pub struct Sim {
     connections: Vec<Occupied>,
     ledger: Ledger,
     violation: Option<String>,
+    /// A RST is being handled: nothing that follows from it may be one (I13).
+    is_reset: bool,
     batch: Batch,
     touched: Vec<usize>,
 }
@@ -112,6 +114,7 @@ impl Sim {
             connections: Vec::new(),
             ledger: Ledger::default(),
             violation: None,
+            is_reset: false,
             batch: Batch::new(),
             touched: Vec::new(),
         }
@@ -184,8 +187,8 @@ impl Sim {
     /// If no link leads there.
     pub fn change_link(&mut self, from: HostId, to: HostId, change: impl FnOnce(Link) -> Link) {
         let route = self.route(from, to);
-        let link = &mut self.network.links[route].link;
-        *link = change(std::mem::take(link));
+        let state = &mut self.network.links[route];
+        state.set(change(state.link.clone()));
     }
 
     /// What became of the datagrams of one direction.
@@ -353,8 +356,9 @@ impl Sim {
         app: impl App + 'static,
     ) -> Result<ConnectionKey, ConnectError> {
         let (now, config) = (self.now, Arc::new(config));
-        let (handle, connection) = self.hosts[from.0].endpoint.connect(now, to, config)?;
-        Ok(self.start(from, handle, connection, Box::new(app)))
+        let endpoint = &mut self.hosts[from.0].endpoint;
+        let (handle, connection) = endpoint.connect(now, to, Arc::clone(&config))?;
+        Ok(self.start(from, handle, connection, (&config, Box::new(app))))
     }
 
     /// Opens a connection with a host that does the same with the same token.
@@ -371,8 +375,9 @@ impl Sim {
     ) -> Result<ConnectionKey, ConnectError> {
         let (now, to, config) = (self.now, self.address(to), Arc::new(config));
         let endpoint = &mut self.hosts[from.0].endpoint;
-        let (handle, connection) = endpoint.connect_rendezvous(now, to, token, config)?;
-        Ok(self.start(from, handle, connection, Box::new(app)))
+        let (handle, connection) =
+            endpoint.connect_rendezvous(now, to, token, Arc::clone(&config))?;
+        Ok(self.start(from, handle, connection, (&config, Box::new(app))))
     }
 
     fn start(
@@ -380,9 +385,9 @@ impl Sim {
         host: HostId,
         handle: Handle,
         connection: Connection,
-        app: Box<dyn App>,
+        (config, app): (&Config, Box<dyn App>),
     ) -> ConnectionKey {
-        let key = self.add_connection(host, handle, connection, app);
+        let key = self.add_connection(host, handle, connection, (config, app));
         self.wake_application(key);
         self.drain(key);
         self.stop_on_violation();
@@ -394,14 +399,15 @@ impl Sim {
         host: HostId,
         handle: Handle,
         connection: Connection,
-        app: Box<dyn App>,
+        (config, app): (&Config, Box<dyn App>),
     ) -> usize {
         let key = self.connections.len();
         let rng = Rng::new(self.seed, &format!("application {key}"));
         let flow = self.ledger.open(connection.local_cid());
         self.connections.push(Occupied {
             handle,
-            tap: Tap::new(connection.remote()),
+            peer_host: self.network.host_at(connection.remote()),
+            tap: Tap::new(connection.remote(), config),
             connection: Some(connection),
             app: Some(app),
             seat: Seat::new(host, flow, rng),
@@ -481,6 +487,12 @@ impl Sim {
     /// Bytes that applications read, over all connections.
     pub fn bytes_delivered(&self) -> u64 {
         self.ledger.flows().iter().map(|flow| flow.read).sum()
+    }
+
+    /// How many connections a host's endpoint knows, and how many it remembers in TIME_WAIT.
+    pub fn endpoint_len(&self, host: HostId) -> (usize, usize) {
+        let endpoint = &self.hosts[host.0].endpoint;
+        (endpoint.len(), endpoint.time_wait_len())
     }
 
     // --- time -----------------------------------------------------------------------------------

@@ -1,15 +1,24 @@
 //! What must hold after every event, seen from outside: from the packets, and from what a connection says of itself.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use crate::config::Config;
 use crate::connection::{Connection, TcpState};
+use crate::limits::DATAGRAM_MIN;
 use crate::time::Time;
-use crate::wire::{self, AckBlock, Body, ConnectionId, Packet, PacketNumber, TruncatedNumber};
+use crate::wire::{
+    self, AckBlock, Body, ConnectionId, Packet, PacketNumber, ProbeKind, TruncatedNumber,
+};
 
 use super::ledger::Ledger;
 
 /// Wakes without progress of time after which a connection is said to spin.
 const SPINS_MAX: u32 = 1_000;
+/// What a connection may hold beside its two buffers: unfinished chunks, sets of ranges, what it keeps to reuse.
+const SPARE_BYTES: usize = 128 << 10;
+/// The handshake's clock counts whole microseconds.
+const CLOCK_UNIT: Duration = Duration::from_micros(1);
 /// How much more than it received a connection may send to an address that has proved nothing.
 const UNPROVEN_FACTOR: u64 = 3;
 
@@ -29,6 +38,10 @@ pub(super) struct Tap {
     cwnd: u64,
     in_flight: u64,
     packets_sent: u64,
+    /// Bytes of memory that both buffers may hold (I8).
+    memory_max: usize,
+    /// The largest datagram that is no probe (I17).
+    path_mtu: usize,
 }
 
 /// What went to and came from one address.
@@ -42,15 +55,19 @@ struct Address {
 
 impl Tap {
     /// The tap of a connection whose peer's first address needs no proof.
-    pub(super) fn new(peer: SocketAddr) -> Self {
+    pub(super) fn new(peer: SocketAddr, config: &Config) -> Self {
         let first = Address {
             at: peer,
             received: 0,
             sent: 0,
             is_proven: true,
         };
+        let window = usize::try_from(config.receive_window()).unwrap_or(usize::MAX);
+        // A vector doubles as it grows; what arrives lies in whole chunks.
+        let memory_max = (2 * config.send_buffer()).saturating_add(window) + SPARE_BYTES;
         Tap {
             addresses: vec![first],
+            memory_max,
             ..Tap::default()
         }
     }
@@ -94,6 +111,7 @@ impl Tap {
         self.cwnd = info.cwnd;
         self.in_flight = info.bytes_in_flight;
         self.packets_sent = info.packets_sent;
+        self.path_mtu = usize::from(info.path_mtu);
     }
 
     /// A transmit is done: I6, in flight within the window, two probes aside.
@@ -128,6 +146,14 @@ impl Tap {
             return Err("I18: sent a wrong checksum".to_owned());
         }
         self.check_address(to, bytes.len())?;
+        let is_mtu_probe = matches!(packet.body, Body::Probe(ProbeKind::Mtu));
+        if bytes.len() > self.path_mtu.max(DATAGRAM_MIN) && !is_mtu_probe {
+            return Err(format!(
+                "I17: {} bytes on a path of {}",
+                bytes.len(),
+                self.path_mtu
+            ));
+        }
         if is_numbered(&packet) {
             self.check_number(packet.pn)?;
             ledger.flow_mut(flow).largest_sent = self.last_number.map(PacketNumber::get);
@@ -224,8 +250,13 @@ impl Tap {
         Ok(())
     }
 
-    /// Everything is drained: I9, I10, I14, I19.
-    pub(super) fn on_drained(&mut self, now: Time, connection: &Connection) -> Result<(), String> {
+    /// Everything is drained: I8, I9, I10, I14, I19, I20.
+    pub(super) fn on_drained(
+        &mut self,
+        now: Time,
+        connection: &Connection,
+        rtt_min: Duration,
+    ) -> Result<(), String> {
         let info = connection.info(now);
         if let Some(before) = self.state {
             if !may_become(before, info.state) {
@@ -233,6 +264,18 @@ impl Tap {
             }
         }
         self.state = Some(info.state);
+        if let Some(rtt) = info.min_rtt.filter(|rtt| *rtt + CLOCK_UNIT < rtt_min) {
+            return Err(format!(
+                "I20: a round trip of {rtt:?} on a path of {rtt_min:?}"
+            ));
+        }
+        if connection.memory() > self.memory_max {
+            return Err(format!(
+                "I8: {} bytes held, bound {}",
+                connection.memory(),
+                self.memory_max
+            ));
+        }
         if connection.state() == TcpState::Closed || connection.is_failed() {
             return Ok(());
         }
@@ -294,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_loop_of_timeouts_at_one_instant_is_seen() {
-        let mut tap = Tap::new(SocketAddr::from(([10, 0, 0, 1], 1)));
+        let mut tap = Tap::new(SocketAddr::from(([10, 0, 0, 1], 1)), &Config::default());
         for _ in 0..SPINS_MAX {
             assert!(tap.on_timer(Time::from_nanos(7)).is_ok());
         }
@@ -306,7 +349,7 @@ mod tests {
     fn more_than_three_times_what_came_from_an_unproven_address_is_seen() {
         let proven = SocketAddr::from(([10, 0, 0, 1], 1));
         let other = SocketAddr::from(([10, 0, 0, 2], 1));
-        let mut tap = Tap::new(proven);
+        let mut tap = Tap::new(proven, &Config::default());
         assert!(tap.check_address(proven, 10_000).is_ok());
         tap.address(other).received = 100;
         assert!(tap.check_address(other, 300).is_ok());

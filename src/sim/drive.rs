@@ -66,9 +66,11 @@ impl Sim {
 
     /// One datagram, and all that follows from it.
     pub(super) fn arrive(&mut self, host: HostId, from: SocketAddr, bytes: &[u8]) {
+        self.is_reset = wire::glance(bytes).is_ok_and(|glance| glance.kind == Kind::Rst);
         if let Some(key) = self.receive(host, from, bytes) {
             self.drain(key);
         }
+        self.is_reset = false;
         self.arm_endpoint(host);
     }
 
@@ -98,8 +100,8 @@ impl Sim {
                 let listener = state.listener.as_mut()?;
                 let config = Arc::clone(&listener.config);
                 let app = (listener.make)();
-                let (handle, connection) = state.endpoint.accept(now, arrival, config);
-                let key = self.add_connection(host, handle, connection, app);
+                let (handle, connection) = state.endpoint.accept(now, arrival, Arc::clone(&config));
+                let key = self.add_connection(host, handle, connection, (&config, app));
                 self.hosts[host.0].accepted.push(key);
                 self.deliver(key, &meta, &packet, bytes.len());
                 self.wake_application(key);
@@ -317,6 +319,10 @@ impl Sim {
 
     fn send_batch(&mut self, host: HostId, transmit: &Transmit) {
         let from = self.hosts[host.0].address;
+        let is_reset = |bytes| wire::glance(bytes).is_ok_and(|glance| glance.kind == Kind::Rst);
+        if self.is_reset && self.batch.datagrams().any(is_reset) {
+            self.violate("I13: a RST answers a RST".to_owned());
+        }
         for datagram in self.batch.datagrams() {
             self.network
                 .send(self.now, host, from, transmit.to, datagram);
@@ -358,7 +364,10 @@ impl Sim {
             return;
         };
         if may_send {
-            if let Err(violation) = occupied.tap.on_drained(now, connection) {
+            let (host, peer) = (occupied.seat.report.host, occupied.peer_host);
+            let floor = peer.map(|peer| self.network.round_trip_min(host, peer));
+            let rtt_min = floor.unwrap_or_default();
+            if let Err(violation) = occupied.tap.on_drained(now, connection, rtt_min) {
                 return self.violate(violation);
             }
         }

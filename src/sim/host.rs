@@ -144,6 +144,8 @@ pub(super) struct Occupied {
     pub(super) app: Option<Box<dyn App>>,
     pub(super) seat: Seat,
     pub(super) tap: Tap,
+    /// The host at the peer's first address.
+    pub(super) peer_host: Option<HostId>,
     /// When the pending timer event fires; earlier ones are stale.
     pub(super) timer: Option<Time>,
     pub(super) wake: Option<Time>,

@@ -240,6 +240,8 @@ pub(super) struct LinkState {
     pub(super) link: Link,
     pub(super) stats: LinkStats,
     pub(super) is_down: bool,
+    /// The shortest way that this link ever was.
+    pub(super) delay_min: Duration,
     loss: LossState,
     rng: Rng,
     busy_until: Time,
@@ -264,6 +266,7 @@ const HOLD_MAX: Duration = Duration::from_secs(1);
 impl LinkState {
     pub(super) fn new(link: Link, seed: u64, name: &str) -> Self {
         LinkState {
+            delay_min: link.delay,
             link,
             stats: LinkStats::default(),
             is_down: false,
@@ -275,6 +278,12 @@ impl LinkState {
             held_count: 0,
             history: Vec::new(),
         }
+    }
+
+    /// Changes what the link does.
+    pub(super) fn set(&mut self, link: Link) {
+        self.delay_min = self.delay_min.min(link.delay);
+        self.link = link;
     }
 
     /// Takes a datagram in; what leaves, and when, is added to `out`.

@@ -101,7 +101,7 @@ impl Network {
     /// Puts a link between two hosts, in this direction; one that was there is gone, its datagrams arrive.
     pub(super) fn set_link(&mut self, from: HostId, to: HostId, link: Link) {
         if let Some(&index) = self.routes.get(&(from, to)) {
-            self.links[index].link = link;
+            self.links[index].set(link);
             return;
         }
         let name = format!("link {}-{}", from.0, to.0);
@@ -112,6 +112,15 @@ impl Network {
 
     pub(super) fn route(&self, from: HostId, to: HostId) -> Option<usize> {
         self.routes.get(&(from, to)).copied()
+    }
+
+    /// The shortest round trip that there ever was between two hosts, queues aside.
+    pub(super) fn round_trip_min(&self, a: HostId, b: HostId) -> Duration {
+        let way = |from, to| {
+            self.route(from, to)
+                .map_or(Duration::ZERO, |link| self.links[link].delay_min)
+        };
+        way(a, b) + way(b, a)
     }
 
     pub(super) fn bind(&mut self, address: SocketAddr, host: HostId) {

@@ -252,6 +252,9 @@ fn closed_connections_leave_nothing_behind() {
         "some timer never ends: {:?}",
         pair.sim
     );
+    for host in [pair.client, pair.server] {
+        assert_eq!(pair.sim.endpoint_len(host), (0, 0));
+    }
 }
 
 #[test]
