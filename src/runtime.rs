@@ -1,9 +1,12 @@
 //! Sockets, threads and the clock: what drives the core of the crate in a real process.
 //!
-//! A *shard* is what one loop serves: sockets, the core's endpoint, connections. One thread takes the
-//! turns of a shard. Each `Endpoint` has a shard; all streams that own their socket share one, the
-//! process's. Threads of the application send on their own (see [`cell`]); the shard's thread receives,
-//! and keeps the deadlines.
+//! A *shard* is what one loop serves: sockets, the core's endpoint, connections. Each `Endpoint` has a
+//! shard; all streams that own their socket share one, the process's.
+//!
+//! Three rules say which thread does what. Whoever changes a connection sends what it wants to send
+//! ([`cell`]). Whoever waits for a shard may take its turns ([`turn`], [`leader`]): receive, fire deadlines,
+//! tell the waiters. When nobody does, the shard's own thread does ([`background`]), asleep until a socket,
+//! a deadline or another thread wants something: what is idle costs no processor time.
 
 mod background;
 mod backlog;

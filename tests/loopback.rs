@@ -11,10 +11,11 @@ use aqueduct::{CloseError, Delivered, Endpoint, Listener, Stream, StreamError};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn pair() -> (Stream, Stream) {
-    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let client = Stream::connect(listener.local_addr().unwrap()).unwrap();
-    let (server, peer) = listener.accept().unwrap();
-    assert_eq!(peer, client.local_addr().unwrap());
+    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let client = Stream::connect(address).expect("a listener");
+    let (server, peer) = listener.accept().expect("a client");
+    assert_eq!(peer, client.local_addr().expect("connected"));
     (client, server)
 }
 
@@ -186,8 +187,9 @@ fn reads_and_writes_wait_no_longer_than_asked() {
         .set_write_timeout(Some(Duration::from_millis(20)))
         .unwrap();
     let full = loop {
-        match (&client).write(&[0; 64 << 10]) {
-            Ok(_) => {}
+        let written = (&client).write(&[0; 64 << 10]);
+        match written {
+            Ok(len) => assert!(len > 0),
             Err(error) => break error,
         }
     };

@@ -106,7 +106,7 @@ impl Connection {
     ) -> Result<(), Rejected> {
         self.take_ack(now, packet)?;
         let mut taken = self.take_body(now, meta, packet)?;
-        taken.at_once |= packet.flags.imm;
+        taken.at_once |= packet.flags.imm || packet.options.cookie.is_some();
         let arrived = Arrived {
             number,
             size: len,
@@ -139,11 +139,7 @@ impl Connection {
     ) -> Result<Taken, Rejected> {
         match &packet.body {
             Body::Data(data) => self.take_data(data, packet.flags.fin),
-            // The third packet of a handshake need not be answered at once: what the application says to
-            // the new peer is the answer.
-            Body::Probe(_) => Ok(Taken {
-                at_once: packet.options.cookie.is_none(),
-            }),
+            Body::Probe(_) => Ok(Taken { at_once: true }),
             Body::Path(message) => {
                 let action = self
                     .path

@@ -404,9 +404,8 @@ impl Connection {
             return false;
         };
         let mut packet = self.builder(room, Kind::Probe);
-        let imm = !self.is_proving();
         packet.flags(Flags {
-            imm,
+            imm: true,
             ..Flags::default()
         });
         let with_ack = self.put_ack(now, &mut packet, true);
@@ -414,7 +413,7 @@ impl Connection {
         let len = packet.finish();
         batch.push(len);
         self.wants.liveness = false;
-        self.on_numbered_sent(now, len, imm, Contents::default());
+        self.on_numbered_sent(now, len, true, Contents::default());
         if with_ack {
             self.acks.on_reported();
         }

@@ -12,6 +12,8 @@ use crate::wire::{Meta, PathMessage};
 
 /// Challenges sent before a candidate is given up.
 const CHALLENGES_MAX: u8 = 3;
+/// Bytes of a challenge: a base header.
+const CHALLENGE_BYTES: u64 = 32;
 /// Bytes that may go to an address that has not answered, for each byte that came from it.
 const AMPLIFICATION_MAX: u64 = 3;
 /// Responses that wait to be sent; a flood of challenges cannot queue more.
@@ -239,10 +241,12 @@ impl Path {
     }
 
     /// Whether `len` more bytes may go to the current address: until it has answered, three times what
-    /// came from it.
+    /// came from it, less what the challenges to come need.
     pub(super) fn may_send(&self, len: u64) -> bool {
         self.unproven().is_none_or(|change| {
-            change.sent.saturating_add(len) <= change.received.saturating_mul(AMPLIFICATION_MAX)
+            let challenges = u64::from(CHALLENGES_MAX.saturating_sub(change.challenges));
+            let wanted = len.saturating_add(challenges * CHALLENGE_BYTES);
+            change.sent.saturating_add(wanted) <= change.received.saturating_mul(AMPLIFICATION_MAX)
         })
     }
 

@@ -27,6 +27,9 @@ struct Flying {
     bytes: Vec<u8>,
 }
 
+/// Whether a datagram arrives: its number, whether it goes to the server, and what it says.
+type Fate = Box<dyn FnMut(usize, bool, &Packet<'_>) -> bool>;
+
 /// Two sides, the time, and what flies between them. `fate` says whether a datagram is lost.
 struct Pair {
     now: Time,
@@ -35,7 +38,7 @@ struct Pair {
     config: Arc<Config>,
     flying: Vec<Flying>,
     sent: Vec<(Time, bool, Vec<u8>)>,
-    fate: Box<dyn FnMut(usize, bool, &Packet<'_>) -> bool>,
+    fate: Fate,
     events: [Vec<Event>; 2],
 }
 

@@ -54,8 +54,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Asks that each write leaves at once. Here nothing ever waits for an acknowledgement to leave, so
-    /// this only keeps small writes from sharing a packet.
+    /// Remembers the wish that each write leave at once. It changes nothing: here nothing ever waits for
+    /// an acknowledgement to leave, and a write is sent before it returns, as far as the window allows.
     ///
     /// # Errors
     /// None.

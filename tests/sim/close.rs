@@ -56,10 +56,14 @@ fn linger_delivers_or_resets_in_time() {
     for (linger, delivered) in [(ms(0), false), (ms(50), false), (secs(10), true)] {
         let mut pair = Pair::new(4, path());
         pair.listen(Transfer::sink);
-        let key = pair.connect(Transfer::send(1 << 20).ending(Ending::Linger(linger)));
+        let key = pair.connect(|_: &mut Io<'_>| {});
+        pair.sim.run_for(ms(100));
+        pair.sim.with(key, |io| io.write(&vec![1; 1 << 20]));
+        let written = pair.sim.report(key).written;
+        pair.sim.with(key, |io| io.release(Linger::For(linger)));
         pair.run_to_close(key, secs(60));
         let report = pair.sim.report(pair.peer(key)).clone();
-        assert_eq!(report.read == 1 << 20, delivered, "{linger:?}: {report:?}");
+        assert_eq!(report.read == written, delivered, "{linger:?}: {report:?}");
         let reset = report.failure == Some(CloseReason::Reset(ResetCode::ABORTED));
         assert_eq!(reset, !delivered, "{linger:?}: {report:?}");
     }

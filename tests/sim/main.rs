@@ -81,7 +81,11 @@ impl Pair {
     fn upload(&mut self, bytes: u64, limit: Duration) -> Duration {
         let begin = self.sim.now();
         self.listen(|| apps::Transfer::sink().expecting(5));
-        let key = self.connect(apps::Transfer::send(bytes).label(5));
+        let config = Config::default()
+            .with_connect_timeout(limit)
+            .with_user_timeout(None);
+        let app = apps::Transfer::send(bytes).label(5);
+        let key = self.sim.connect(self.client, self.server, config, app);
         self.run_to_close(key, limit);
         let report = self.sim.report(self.peer(key));
         assert_eq!(report.read, bytes);

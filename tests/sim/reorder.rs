@@ -86,7 +86,7 @@ fn old_datagrams_do_not_reach_a_new_connection() {
             aqueduct::sim::Fate::Inject(old)
         });
     }
-    pair.listen(|| apps::Transfer::sink());
+    pair.listen(apps::Transfer::sink);
     for label in 0..200 {
         let key = pair.connect(apps::Transfer::send(3_000).label(label));
         pair.run_to_close(key, secs(120));

@@ -66,7 +66,7 @@ fn restarts_in_any_order_leave_no_stuck_stream() {
 #[test]
 fn a_new_incarnation_connects_beside_its_old_connections() {
     let mut pair = Pair::new(5, Link::new().delay(ms(20)));
-    pair.listen(|| Transfer::sink());
+    pair.listen(Transfer::sink);
     pair.connect(Transfer::send(1_000).ending(Ending::Stay));
     pair.sim.run_for(secs(1));
     pair.sim.restart(pair.client);

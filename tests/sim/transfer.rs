@@ -72,7 +72,7 @@ fn many_connections_share_two_sockets() {
             .queue_bytes(200_000)
             .delay(ms(10)),
     );
-    pair.listen(|| apps::Transfer::sink());
+    pair.listen(apps::Transfer::sink);
     let keys: Vec<_> = (0..100)
         .map(|label| pair.connect(apps::Transfer::send(20_000).label(label)))
         .collect();

@@ -43,10 +43,10 @@ fn a_rebound_port_is_followed_at_once_within_three_times_its_bytes() {
     );
     path.on_sent(32);
     assert!(
-        path.may_send(268) && !path.may_send(269),
-        "300 bytes, 32 of them spent"
+        path.may_send(204) && !path.may_send(205),
+        "300 bytes, 32 of them spent, 64 kept for two more challenges"
     );
-    path.on_sent(268);
+    path.on_sent(204);
     assert!(!path.may_send(1));
     path.on_packet(&meta("192.0.2.1:2000"), 10, true, || {
         unreachable!("one candidate at a time")
