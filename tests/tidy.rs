@@ -318,6 +318,29 @@ fn no_file_names_a_path_of_one_machine() {
 }
 
 #[test]
+fn tests_with_a_main_of_their_own_have_no_harness() {
+    let mut complaints = Complaints::new("add a [[test]] with `harness = false` to Cargo.toml");
+    let manifest = read(Path::new("Cargo.toml"));
+    for source in sources("tests") {
+        let name = source.name.trim_start_matches("tests/");
+        let name = name.trim_end_matches(".rs").trim_end_matches("/main");
+        let entry = format!("[[test]]\nname = \"{name}\"\nharness = false");
+        let has_main = source
+            .text
+            .lines()
+            .any(|line| line.starts_with("fn main()"));
+        if has_main && !manifest.contains(&entry) {
+            complaints.add(
+                &source.name,
+                1,
+                "runs in a harness, which never calls its `main`",
+            );
+        }
+    }
+    complaints.assert_none();
+}
+
+#[test]
 fn the_architecture_names_files_and_tests_that_exist() {
     let mut complaints = Complaints::new("docs/ARCHITECTURE.md must say how it really is");
     let text = read(Path::new("docs/ARCHITECTURE.md"));
