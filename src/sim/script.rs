@@ -99,6 +99,7 @@ mod device;
 mod line;
 mod notation;
 mod play;
+mod read;
 mod verbs;
 
 use std::fmt;
