@@ -1,0 +1,115 @@
+//! The packets that have a batch to themselves: they differ from all others in size or destination.
+
+use crate::connection::handshake::Handshake;
+use crate::connection::mtu::WORTHWHILE;
+use crate::connection::{Connection, Phase};
+use crate::limits::{DATAGRAM_MIN, SYN_BYTES};
+use crate::recovery::Contents;
+use crate::time::{Time, Timer};
+use crate::wire::{Batch, Flags, Kind, Options, PacketBuilder, PathMessage, Transmit};
+
+impl Connection {
+    pub(super) fn poll_reset(&mut self, _now: Time, batch: &mut Batch) -> Option<Transmit> {
+        let code = self.wants.reset.take()?;
+        let highest = self.send.snd_nxt();
+        let mut packet = self.builder(batch.room(DATAGRAM_MIN)?, Kind::Rst);
+        packet.aux(code.get());
+        packet.offset(highest.get());
+        let len = packet.finish();
+        batch.push(len);
+        Some(self.transmit(self.path.current()))
+    }
+
+    pub(super) fn poll_syn(&mut self, now: Time, batch: &mut Batch) -> Option<Transmit> {
+        self.syn_sent().filter(|syn| syn.due)?;
+        let jitter = self.random.next().to_be_bytes();
+        let syn = self.syn_sent()?;
+        let (service, incarnation) = (syn.service, syn.incarnation);
+        let (clock, next) = syn.on_sent(now, jitter[0]);
+        self.timers.set(Timer::Syn, next);
+        // One SYN in sixteen carries an option that nobody knows, so that peers keep skipping those.
+        let options = Options {
+            grease: jitter[1] < 16,
+            ..self.opening_options(incarnation)
+        };
+        let opening = self.opening(clock, service);
+        let room = batch.room(SYN_BYTES)?;
+        let mut packet = PacketBuilder::new(room, Kind::Syn, None, self.local_first);
+        packet.opening(&opening);
+        packet.options(&options);
+        packet.pad_to(SYN_BYTES);
+        let len = packet.finish();
+        batch.push(len);
+        Some(self.transmit(self.path.current()))
+    }
+
+    /// The answer to the peer's SYN in a simultaneous open.
+    pub(super) fn poll_syn_ack(&mut self, _now: Time, batch: &mut Batch) -> Option<Transmit> {
+        if self.phase == Phase::Over {
+            return None;
+        }
+        let rendezvous = self.rendezvous.as_deref_mut()?;
+        let clock = rendezvous.answer_due.take()?;
+        let (token, incarnation) = (rendezvous.token, rendezvous.incarnation);
+        let peer_cid = rendezvous.terms.map(|terms| terms.cid)?;
+        let (opening, options) = (
+            self.opening(clock, token),
+            self.opening_options(incarnation),
+        );
+        let room = batch.room(SYN_BYTES)?;
+        let mut packet = PacketBuilder::new(room, Kind::SynAck, Some(peer_cid), self.local_first);
+        packet.opening(&opening);
+        packet.options(&options);
+        let len = packet.finish();
+        batch.push(len);
+        Some(self.transmit(self.path.current()))
+    }
+
+    pub(super) fn poll_path(&mut self, now: Time, batch: &mut Batch) -> Option<Transmit> {
+        if self.phase != Phase::Open || !self.path.has_message() {
+            return None;
+        }
+        let room = batch.room(DATAGRAM_MIN)?;
+        let (route, message) = self.path.take_message()?;
+        let mut packet = self.builder(room, Kind::Path);
+        let (aux, nonce) = match message {
+            PathMessage::Challenge(nonce) => (0, nonce),
+            PathMessage::Response(nonce) => (1, nonce),
+        };
+        packet.aux(aux);
+        packet.offset(nonce);
+        let len = packet.finish();
+        batch.push(len);
+        self.on_numbered_sent(now, len, true, Contents::default());
+        self.arm_path(now);
+        Some(self.transmit(route))
+    }
+
+    /// A larger datagram is tried when enough data waits to profit from it, and never while repairing.
+    pub(super) fn poll_mtu_probe(&mut self, now: Time, batch: &mut Batch) -> Option<Transmit> {
+        let size = self.mtu.next_probe()?;
+        let waiting = self.send.end().since(self.send.snd_nxt());
+        let opened = self.phase == Phase::Open && matches!(self.handshake, Handshake::Done);
+        let repairing = self.send.has_lost() || self.path.is_changing();
+        if !opened || waiting < WORTHWHILE * self.mss() || repairing {
+            return None;
+        }
+        let room = batch.room(usize::from(size))?;
+        let mut packet = self.builder(room, Kind::Probe);
+        packet.aux(1);
+        packet.flags(Flags {
+            imm: true,
+            ..Flags::default()
+        });
+        packet.pad_to(usize::from(size));
+        let len = packet.finish();
+        batch.push(len);
+        self.mtu.on_probe_sent(size);
+        let contents = Contents {
+            mtu_probe: Some(size),
+            ..Contents::default()
+        };
+        self.on_numbered_sent(now, len, true, contents);
+        Some(self.transmit(self.path.current()))
+    }
+}
