@@ -23,6 +23,8 @@ use crate::wire::{
     range_len,
 };
 
+/// Bytes of the base header.
+const HEADER: u64 = 32;
 /// Packets at the start of a connection that ask to be acknowledged at once: slow start's first two rounds.
 const EAGER_PACKETS: u64 = 30;
 /// Packets in a flight that make its last one ask for an acknowledgement at once.
@@ -155,11 +157,9 @@ impl Connection {
         }
         let room = self.send_credit.limit().since(snd_nxt);
         let small = self.wants.small_segment && room > 0;
-        if small
-            || self
-                .send_credit
-                .is_worth_sending(snd_nxt, unsent, self.mss())
-        {
+        // The window counts payload: a packet's worth is what is left of a datagram after its header.
+        let payload = self.mss().saturating_sub(HEADER);
+        if small || self.send_credit.is_worth_sending(snd_nxt, unsent, payload) {
             return Some(Plan::New);
         }
         if !self.is_in_flight() {
