@@ -210,6 +210,7 @@ impl Recovery {
             return Err(AckOfUnsent);
         }
         let named = ranges.clone().next().map(|range| *range.end());
+        let overslept = self.has_overslept(now);
         let newly = self.settle(ranges, out);
         out.probes = 0;
         out.largest_newly_acked = newly.largest.map(|(largest, _)| largest);
@@ -219,7 +220,7 @@ impl Recovery {
         self.largest_acked = self.largest_acked.max(Some(largest));
         self.probe_timer.on_newly_acked(now);
         // The delay that the block tells is that of the largest number it names (RFC 9002 s5.1).
-        if let Some(sent_at) = sent_at.filter(|_| named == Some(largest)) {
+        if let Some(sent_at) = sent_at.filter(|_| named == Some(largest) && !overslept) {
             if largest >= self.path_from {
                 self.sample_rtt(now - sent_at, delay.min(self.max_ack_delay));
             }
@@ -236,6 +237,13 @@ impl Recovery {
         }
         self.after_event(now);
         Ok(())
+    }
+
+    /// Whether the driver has missed a deadline by more than a probe timeout: the process slept, and the
+    /// time that an acknowledgement waited in the socket is no round trip.
+    fn has_overslept(&self, now: Time) -> bool {
+        self.deadline()
+            .is_some_and(|due| due.at + self.pto() < now)
     }
 
     /// The deadline has come: packets are lost by age, or probes are wanted. Nothing happens before it.

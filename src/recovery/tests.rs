@@ -590,3 +590,15 @@ fn an_idle_connection_holds_almost_nothing() {
     assert!(script.recovery.sent.memory() < 512);
     assert!(size_of::<Recovery>() <= 448, "{}", size_of::<Recovery>());
 }
+
+/// A process that was stopped finds old acknowledgements in its socket: their age is no round trip.
+#[test]
+fn a_process_that_slept_takes_no_sample_of_its_sleep() {
+    let mut script = Script::with_rtt(30);
+    script.send(at(0), 1);
+    script.ack(at(3_600_000), &[0..=0]);
+    assert_eq!(script.recovery.rtt().srtt(), Some(ms(30)));
+    script.send(at(3_600_000), 1);
+    script.ack(at(3_600_040), &[1..=1]);
+    assert!(script.recovery.rtt().srtt() > Some(ms(30)), "later samples count");
+}
