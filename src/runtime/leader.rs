@@ -171,6 +171,7 @@ impl Baton {
             rank,
             turns: None,
             has_asked: false,
+            has_turned: false,
         };
         waiting.try_take(&mut state);
         waiting
@@ -218,6 +219,8 @@ pub(crate) struct Waiting {
     /// The turns, while this thread leads.
     turns: Option<Turns>,
     has_asked: bool,
+    /// It has taken a turn: only then the background thread may count on it.
+    has_turned: bool,
 }
 
 impl Waiting {
@@ -269,6 +272,7 @@ impl Waiting {
     /// application's.
     pub(crate) fn turn(&mut self, until: Option<Time>) {
         let Some(turns) = &mut self.turns else { return };
+        self.has_turned = true;
         match catch_unwind(AssertUnwindSafe(|| turns.turn(until))) {
             Ok(Ok(Flow::Continue)) => self.make_way(),
             Ok(Ok(Flow::Stop)) => self.stop(),
@@ -313,7 +317,7 @@ impl Drop for Waiting {
         let led = self.turns.is_some();
         if let Some(turns) = self.turns.take() {
             state.put(turns);
-            state.leads += 1;
+            state.leads += u64::from(self.has_turned);
         }
         let others_wait = state.waiting > 0;
         if state.holder != Holder::Nobody {
