@@ -160,9 +160,11 @@ impl Port {
         Ok(std::mem::take(&mut backlog.starved))
     }
 
-    /// Asks for an event when the socket has room (`true`), or for no more of them.
-    pub(crate) fn watch_writable(&self, registry: &Registry, watch: bool) {
-        let interest = if watch {
+    /// Asks for an event when the socket has room, while it is full. Whether it is full is looked up under
+    /// the lock that guards it, so that of two threads that come here the last one is right.
+    pub(crate) fn watch_writable(&self, registry: &Registry) {
+        let _backlog = lock(&self.backlog);
+        let interest = if self.is_stalled() {
             Interest::READABLE | Interest::WRITABLE
         } else {
             Interest::READABLE

@@ -243,7 +243,7 @@ impl Shard {
     /// Has the loop try again when a full socket may have room.
     pub(crate) fn on_stall(&self, state: &mut ShardState, now: Time, port: &Arc<Port>, why: Stall) {
         match why {
-            Stall::Full => port.watch_writable(&self.registry, true),
+            Stall::Full => port.watch_writable(&self.registry),
             Stall::Congested => state.congested.push((now + CONGESTED_RETRY, port.clone())),
         }
     }

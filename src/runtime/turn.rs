@@ -299,7 +299,7 @@ impl Turns {
         for port in self.writable.drain(..) {
             match port.flush(now) {
                 Ok(starved) => {
-                    port.watch_writable(&self.shard.registry, false);
+                    port.watch_writable(&self.shard.registry);
                     for cell in starved {
                         let mut state = cell.unpark();
                         let now = state.now(now);
@@ -308,6 +308,7 @@ impl Turns {
                 }
                 Err(why) => {
                     let mut state = self.shard.lock();
+                    let now = state.now(now);
                     self.shard.on_stall(&mut state, now, &port, why);
                     self.shard.plan_chores(&state);
                 }

@@ -152,3 +152,30 @@ fn a_closed_port_loses_what_it_is_given() {
         io::ErrorKind::NotConnected
     );
 }
+
+/// What `Turns::send` and another thread's `Shard::on_stall` do, in the order that loses the interest.
+#[test]
+fn a_stall_between_flush_and_unwatch_is_not_forgotten() {
+    let mut rig = Rig::new(&[SendFailure::Full]);
+    let registry = rig._poll.registry().try_clone().unwrap();
+    let now = Time::from_millis(1);
+    assert_eq!(rig.send(now, &[100]), Some(Stall::Full));
+    rig.port.watch_writable(&registry);
+    // turn.rs, `Turns::send`: the socket has room again.
+    assert!(rig.port.flush(now).is_ok());
+    //   meanwhile another thread sends, meets a full socket, and asks for the event (cell.rs, `settle`)
+    lock(&rig.port.faults).push_back(SendFailure::Full);
+    assert_eq!(rig.send(now, &[100]), Some(Stall::Full));
+    rig.port.watch_writable(&registry);
+    // turn.rs, `Turns::send` goes on:
+    rig.port.watch_writable(&registry);
+    assert!(rig.port.is_stalled());
+    let mut events = mio::Events::with_capacity(8);
+    rig._poll
+        .poll(&mut events, Some(Duration::from_secs(2)))
+        .unwrap();
+    assert!(
+        events.iter().any(|event| event.is_writable()),
+        "stalled, and nobody will say that there is room"
+    );
+}
