@@ -108,6 +108,10 @@ pub enum CloseReason {
     /// The peer had finished sending, and has now closed its reading side too.
     #[error("has closed the connection and reads no more")]
     ReadSideGone,
+    /// Both sides have finished in order: the peer's host has everything, but no report of what its
+    /// application reads can come any more.
+    #[error("has closed its side too, and will not say what its application read")]
+    Ended,
     /// The peer no longer knows the connection: it restarted.
     #[error("no longer knows this connection: it was restarted, or gave it up")]
     Forgotten,
@@ -141,6 +145,7 @@ impl CloseReason {
             | Self::Idle { .. } => TimedOut,
             Self::Reset(_) | Self::Forgotten | Self::Gone | Self::Protocol(_) => ConnectionReset,
             Self::ReadSideGone => BrokenPipe,
+            Self::Ended => NotConnected,
             Self::Aborted(_) | Self::Resources(_) => ConnectionAborted,
             Self::LoopEnded => Other,
         }

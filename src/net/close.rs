@@ -134,7 +134,9 @@ fn delivery(state: &CellState, what: Delivered) -> Option<Result<(), CloseReason
     if done {
         return Some(Ok(()));
     }
-    state.failure.clone().map(Err)
+    // After an orderly end no report can come of what the peer's application reads.
+    let ended = state.connection.is_over().then_some(CloseReason::Ended);
+    state.failure.clone().or(ended).map(Err)
 }
 
 /// Waits until everything that the process has written is acknowledged, for at most `timeout`; false if
