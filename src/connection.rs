@@ -179,6 +179,8 @@ pub struct Connection {
     unsent_acks: u32,
     /// Verified port-unreachables since the peer was last heard.
     unreachables: u8,
+    /// A further one counts only for a packet from here on.
+    unreachable_below: PacketNumber,
     /// Back-off of the zero-window probe.
     window_probes: u32,
     /// Packets since the last one with IMM.
@@ -326,6 +328,7 @@ impl Connection {
             reported_unread: 0,
             unsent_acks: 0,
             unreachables: 0,
+            unreachable_below: local_first,
             window_probes: 0,
             since_imm: 0,
             failure: None,
@@ -407,6 +410,11 @@ impl Connection {
     /// Whether the peer's application has read everything written, as far as its ACK blocks say.
     pub fn is_all_read_by_peer(&self) -> bool {
         self.read_by_peer >= self.send.end()
+    }
+
+    /// Whether nothing more is sent or heard: no question about the peer gets another answer.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Over
     }
 
     /// The peer's address as `connect` or `accept` knew it.

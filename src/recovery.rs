@@ -242,8 +242,7 @@ impl Recovery {
     /// Whether the driver has missed a deadline by more than a probe timeout: the process slept, and the
     /// time that an acknowledgement waited in the socket is no round trip.
     fn has_overslept(&self, now: Time) -> bool {
-        self.deadline()
-            .is_some_and(|due| due.at + self.pto() < now)
+        self.deadline().is_some_and(|due| due.at + self.pto() < now)
     }
 
     /// The deadline has come: packets are lost by age, or probes are wanted. Nothing happens before it.
@@ -367,7 +366,8 @@ impl Recovery {
                         newly.growth += size;
                     }
                 }
-                out.acked.push(packet.contents);
+                out.acked
+                    .push(of_path(packet.contents, number >= self.path_from));
             });
         }
         newly
@@ -395,7 +395,8 @@ impl Recovery {
                 congested |= packet.number >= self.reduced_from;
                 persistent |= self.is_persistent(packet);
             }
-            out.lost.push(lost.contents);
+            out.lost
+                .push(of_path(lost.contents, packet.number >= self.path_from));
         }
         if congested {
             self.reduced_from = self.next_number();
@@ -467,6 +468,14 @@ impl Recovery {
         let paced = self.rtt.srtt().filter(|&srtt| srtt >= PACED_RTT_MIN);
         let rate = paced.map_or(0, |srtt| self.controller.pacing_rate(srtt));
         self.pacer.set_rate(now, rate);
+    }
+}
+
+/// What a probe of an earlier path found says nothing of the present one.
+fn of_path(contents: Contents, is_present: bool) -> Contents {
+    Contents {
+        mtu_probe: contents.mtu_probe.filter(|_| is_present),
+        ..contents
     }
 }
 

@@ -102,8 +102,22 @@ impl Connection {
     }
 
     fn fire_user(&mut self, now: Time) {
-        let verdict = self.idle.on_user_timer(now, self.is_in_flight());
+        let verdict = self.idle.on_user_timer(now, self.waiting_since());
         self.follow_verdict(Timer::User, verdict);
+    }
+
+    /// Since when this side waits for the peer, as the user timeout counts. An owner may wait for a closed
+    /// window as long as he likes; a stream without one waits only while its bytes are taken.
+    fn waiting_since(&self) -> Option<Time> {
+        if self.released {
+            return (!self.is_all_acked()).then_some(self.idle.advanced_at);
+        }
+        self.is_in_flight().then_some(self.idle.progress_at)
+    }
+
+    /// Whether the user timer is needed.
+    pub(super) fn is_awaiting_delivery(&self) -> bool {
+        self.waiting_since().is_some()
     }
 
     /// Quiet for long enough: an idle connection holds no buffers.

@@ -76,7 +76,8 @@ impl Connection {
         }
         match (self.phase, quoted) {
             (Phase::Opening, None) => self.fail(CloseReason::Refused),
-            (Phase::Open, Some(number)) if self.is_outstanding(number) => {
+            (Phase::Open, Some(number)) if self.is_next_unreachable(number) => {
+                self.unreachable_below = self.recovery.next_number();
                 self.unreachables += 1;
                 if self.unreachables >= UNREACHABLES_MAX {
                     self.fail(self.reset_reason(CloseReason::Gone));
@@ -88,6 +89,13 @@ impl Connection {
             _ => {}
         }
         self.settle(now);
+    }
+
+    /// Whether the quoted packet is in flight and was sent after the last error that counted: each error
+    /// must be the answer to a new packet.
+    fn is_next_unreachable(&self, number: TruncatedNumber) -> bool {
+        let expanded = number.expand(self.recovery.next_number());
+        self.is_outstanding(number) && expanded >= self.unreachable_below
     }
 
     // --- this side ends it --------------------------------------------------------------------------
@@ -145,6 +153,8 @@ impl Connection {
                 if let Linger::For(time) = linger {
                     self.timers.set(Timer::Linger, now + time);
                 }
+                self.idle.advanced_at = now;
+                self.arm_user_timer(now);
                 if unread {
                     self.reset_at_end = true;
                 } else {

@@ -16,6 +16,8 @@ pub(super) struct Idle {
     pub heard_at: Time,
     /// When the peer last acknowledged something new, or something was sent with nothing in flight.
     pub progress_at: Time,
+    /// When the peer last acknowledged bytes of the stream.
+    pub advanced_at: Time,
     /// The agreed idle timeout.
     pub idle_timeout: Option<Duration>,
     /// The user timeout.
@@ -48,6 +50,7 @@ impl Idle {
         Idle {
             heard_at: now,
             progress_at: now,
+            advanced_at: now,
             idle_timeout: None,
             user_timeout,
             keepalive,
@@ -74,12 +77,12 @@ impl Idle {
         }
     }
 
-    /// The user timer fired; `in_flight`: something waits for its acknowledgement.
-    pub(super) fn on_user_timer(&self, now: Time, in_flight: bool) -> Verdict {
-        let Some(after) = self.user_timeout.filter(|_| in_flight) else {
+    /// The user timer fired; `waiting`: since when something waits for the peer, if anything does.
+    pub(super) fn on_user_timer(&self, now: Time, waiting: Option<Time>) -> Verdict {
+        let (Some(after), Some(since)) = (self.user_timeout, waiting) else {
             return Verdict::Stop;
         };
-        let due = self.progress_at + after;
+        let due = since + after;
         if now < due {
             Verdict::Again(due)
         } else {
@@ -181,10 +184,16 @@ mod tests {
     fn user_timeout_counts_from_the_last_progress() {
         let mut idle = idle();
         idle.progress_at = at(7);
-        assert_eq!(idle.on_user_timer(at(60), true), Verdict::Again(at(67)));
-        assert_eq!(idle.on_user_timer(at(60), false), Verdict::Stop);
+        assert_eq!(
+            idle.on_user_timer(at(60), Some(idle.progress_at)),
+            Verdict::Again(at(67))
+        );
+        assert_eq!(idle.on_user_timer(at(60), None), Verdict::Stop);
         let end = CloseReason::TimedOut { after: secs(60) };
-        assert_eq!(idle.on_user_timer(at(67), true), Verdict::End(end));
+        assert_eq!(
+            idle.on_user_timer(at(67), Some(idle.progress_at)),
+            Verdict::End(end)
+        );
     }
 
     #[test]

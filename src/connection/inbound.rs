@@ -26,6 +26,11 @@ use crate::stream::Inserted;
 use crate::time::{Time, Timer};
 use crate::wire::{AckBlock, Body, Data, Meta, Offset, Packet, PacketNumber, len_u64, range_len};
 
+/// How far above all received numbers the next one may be.
+const NUMBER_AHEAD_MAX: u64 = 1 << 24;
+/// No packet number reaches this: 2^62, as in QUIC (RFC 9000 s12.3).
+const NUMBER_MAX: u64 = 1 << 62;
+
 /// The packet broke a rule or cannot be taken: it is dropped whole, and not acknowledged.
 struct Rejected;
 
@@ -88,6 +93,11 @@ impl Connection {
             return;
         }
         let is_newest = number > self.acks.largest();
+        // No honest sender is so far ahead; and the numbers of a connection never end.
+        if number.since(self.acks.largest()) > NUMBER_AHEAD_MAX || number.get() >= NUMBER_MAX {
+            self.counters.packets_rejected = self.counters.packets_rejected.saturating_add(1);
+            return;
+        }
         if self.take_numbered(now, meta, packet, number, len).is_err() {
             self.counters.packets_rejected = self.counters.packets_rejected.saturating_add(1);
             return;
@@ -177,8 +187,12 @@ impl Connection {
         if self.outcome.largest_newly_acked.is_some() {
             self.idle.progress_at = now;
         }
+        let snd_una = self.send.snd_una();
         self.repair();
         self.take_cumulative(block);
+        if self.send.snd_una() > snd_una {
+            self.idle.advanced_at = now;
+        }
         Ok(())
     }
 
@@ -230,7 +244,7 @@ impl Connection {
                 self.recovery.set_mtu(self.mtu.size());
             }
         }
-        if !self.is_in_flight() {
+        if !self.is_awaiting_delivery() {
             self.timers.stop(Timer::User);
         }
         self.wants.probes = self.wants.probes.max(std::mem::take(&mut outcome.probes));

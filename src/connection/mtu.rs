@@ -129,7 +129,7 @@ impl Mtu {
         self.size = BASE;
         self.suspicious = false;
         for candidate in &mut self.candidates {
-            candidate.tries = 0;
+            (candidate.tries, candidate.in_flight) = (0, false);
         }
     }
 

@@ -15,6 +15,9 @@ use crate::wire::{ConnectionId, Opening, Options, Packet, PacketNumber, VERSION,
 /// MAX_ACK_DELAY where a SYN or SYNACK has none.
 const USUAL_ACK_DELAY: Duration = Duration::from_millis(8);
 
+/// No peer may delay our timers for longer than this, whatever it says.
+const ACK_DELAY_MAX: Duration = Duration::from_secs(1);
+
 /// A simultaneous open: both sides call, none listens.
 #[derive(Debug)]
 pub(super) struct Rendezvous {
@@ -159,8 +162,12 @@ impl Connection {
         if let Some(rtt) = terms.rtt {
             self.recovery.on_handshake_rtt(rtt);
         }
-        self.recovery
-            .set_max_ack_delay(terms.max_ack_delay.unwrap_or(USUAL_ACK_DELAY));
+        self.recovery.set_max_ack_delay(
+            terms
+                .max_ack_delay
+                .unwrap_or(USUAL_ACK_DELAY)
+                .min(ACK_DELAY_MAX),
+        );
         self.idle.on_heard(now);
         self.idle.idle_timeout = shorter(self.config.idle_timeout(), terms.idle_timeout);
         self.arm_silence(now);

@@ -4,7 +4,9 @@ use super::*;
 use crate::wire::{Batch, Body, ConnectionId, Ecn, Meta, Packet, decode};
 
 mod closing;
+mod hostile;
 mod opening;
+
 mod transfer;
 
 const CLIENT: &str = "192.0.2.1:1000";
