@@ -210,7 +210,8 @@ impl Config {
         self.idle_timeout
     }
 
-    /// Probes that find out whether a silent peer is there (RFC 1122 s4.2.3.6). Default `None`: off.
+    /// Probes that find out whether a silent peer is there (RFC 1122 s4.2.3.6). Default `None`: off. Both times
+    /// are 1 ms to 365 days, the count is at least 1.
     #[must_use]
     pub fn with_keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
         self.keepalive = keepalive;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use aqueduct::config::{Config, Keepalive};
+use aqueduct::config::{Config, ConfigError, Keepalive};
 use aqueduct::connection::TcpState;
 use aqueduct::{CloseError, Delivered, Endpoint, Listener, Stream, StreamError, drain};
 use bytes::Bytes;
@@ -44,6 +44,15 @@ fn text_of(error: &std::io::Error) -> String {
         "a typed source: {source:?}"
     );
     error.to_string()
+}
+
+/// The name of the value that was refused, from the source of the error.
+#[track_caller]
+fn refused_value(error: &std::io::Error) -> &'static str {
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let source = error.get_ref().expect("a source");
+    let source = source.downcast_ref::<ConfigError>();
+    source.expect("the error of the configuration").name()
 }
 
 #[test]
@@ -146,6 +155,42 @@ fn row_14_a_peer_that_acknowledges_nothing_times_out() {
             ErrorKind::BrokenPipe
         );
         assert_eq!(client.read(&mut [0; 1]).expect("said once"), 0);
+    });
+}
+
+#[test]
+fn options_that_no_configuration_takes_are_refused() {
+    each_ip(|addr| {
+        let (client, _server) = pair(addr);
+        let ms = Duration::from_millis(1);
+        let year = Duration::from_secs(365 * 86_400);
+        let beyond = year + Duration::from_nanos(1);
+        let probes = |idle, interval, count| Keepalive {
+            idle,
+            interval,
+            count,
+        };
+        for bad in [
+            probes(Duration::ZERO, ms, 1),
+            probes(ms, Duration::ZERO, 1),
+            probes(ms, ms, 0),
+            probes(beyond, ms, 1),
+        ] {
+            let error = client.set_keepalive(Some(bad)).expect_err("out of range");
+            assert_eq!(refused_value(&error), "keepalive", "{bad:?}");
+        }
+        for bad in [Duration::ZERO, Duration::from_micros(999), beyond] {
+            let error = client
+                .set_user_timeout(Some(bad))
+                .expect_err("out of range");
+            assert_eq!(refused_value(&error), "user_timeout", "{bad:?}");
+        }
+        for good in [Some(probes(year, year, 1)), None] {
+            client.set_keepalive(good).expect("in range");
+        }
+        for good in [Some(year), None] {
+            client.set_user_timeout(good).expect("in range");
+        }
     });
 }
 
