@@ -32,9 +32,9 @@ fn check(holds: bool, name: &'static str, range: &'static str) -> Result<(), Con
 }
 
 /// The shortest timeout that a configuration may have.
-const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+pub(crate) const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 /// The longest timeout that a configuration may have: a year, so that no sum of times overflows.
-const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 86_400);
+pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 86_400);
 /// The longest idle timeout: what 32 bits of milliseconds say.
 const IDLE_MAX: Duration = Duration::from_millis(0xffff_ffff);
 /// The longest delay of an acknowledgement: less than half a second (RFC 9293 s3.8.6.3, MUST-40).

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::close::drain_at_exit;
 use super::error::{StreamError, failed, of_blocked, of_read, of_write};
-use crate::config::Config;
+use crate::config::{Config, TIMEOUT_MAX, TIMEOUT_MIN};
 use crate::connection::{Connection, Info, ReadError, WriteError};
 use crate::endpoint::ConnectError;
 use crate::error::{CloseReason, ResetCode};
@@ -57,7 +57,7 @@ impl Stream {
         Stream::connect_with(addr, &Config::default())
     }
 
-    /// As [`Stream::connect`], for one address and at most `timeout`.
+    /// As [`Stream::connect`], for one address and at most `timeout`, rounded up to 1 ms or down to 365 days.
     ///
     /// # Errors
     /// As [`Stream::connect`]; `InvalidInput` if the timeout is zero.
@@ -66,7 +66,7 @@ impl Stream {
             return Err(zero_timeout());
         }
         let config = Config {
-            connect_timeout: timeout,
+            connect_timeout: timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX),
             ..Config::default()
         };
         connect_one(*addr, &Arc::new(config))
