@@ -172,6 +172,8 @@ impl Stream {
     ///
     /// # Errors
     /// As a read.
+    /// Today the bytes are copied once, as by a read, and one call returns at most 256 KiB.
+    ///
     pub fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
         /// What one call returns at most: the caller's `max` allocates no more.
         const READ_BYTES_MAX: usize = 1 << 18;
@@ -185,6 +187,8 @@ impl Stream {
     ///
     /// # Errors
     /// As a write.
+    /// Today the bytes are copied once, as by a write: the buffer is free again when this returns.
+    ///
     pub fn write_bytes(&self, data: Bytes) -> io::Result<usize> {
         self.write_with(|connection| connection.write(&data))
     }
