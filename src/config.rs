@@ -275,9 +275,8 @@ impl Config {
         self.max_datagram
     }
 
-    /// Whether each write is sent at once, in a packet of its own. Otherwise small writes that come together
-    /// share a packet; nothing ever waits for an acknowledgement (there is no Nagle algorithm). Default `false`,
-    /// as in std.
+    /// What `nodelay` of a new stream says. It is stored for compatibility alone: there is no Nagle algorithm
+    /// here, and every write leaves at once either way, as far as the window allows. Default `false`, as in std.
     #[must_use]
     pub fn with_nodelay(mut self, nodelay: bool) -> Self {
         self.nodelay = nodelay;

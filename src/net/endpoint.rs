@@ -90,7 +90,7 @@ impl Endpoint {
                     endpoint.connect(now, addr, self.config.clone())
                 })
                 .map_err(connect_error)?;
-            Stream::opened(owner)
+            Stream::opened(owner, &self.config)
         })
     }
 
@@ -106,7 +106,7 @@ impl Endpoint {
                 endpoint.connect_rendezvous(now, addr, token, self.config.clone())
             })
             .map_err(connect_error)?;
-        Stream::opened(owner)
+        Stream::opened(owner, &self.config)
     }
 
     /// Lets others open connections.

@@ -35,6 +35,8 @@ pub struct Listener {
 struct Listening {
     anchor: Arc<Anchor>,
     backlog: Arc<Backlog>,
+    /// What the connections to come begin with.
+    config: Arc<Config>,
 }
 
 impl Listener {
@@ -58,7 +60,7 @@ impl Listener {
     }
 
     pub(super) fn new(anchor: Arc<Anchor>, config: Arc<Config>) -> io::Result<Listener> {
-        let backlog = Arc::new(Backlog::new(anchor.backlog, config));
+        let backlog = Arc::new(Backlog::new(anchor.backlog, config.clone()));
         if !anchor.shard.listen(&backlog) {
             return Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
@@ -66,7 +68,11 @@ impl Listener {
             ));
         }
         Ok(Listener {
-            listening: Arc::new(Listening { anchor, backlog }),
+            listening: Arc::new(Listening {
+                anchor,
+                backlog,
+                config,
+            }),
         })
     }
 
@@ -75,7 +81,11 @@ impl Listener {
     /// # Errors
     /// `WouldBlock` if the listener is non-blocking and there is none.
     pub fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        let Listening { anchor, backlog } = &*self.listening;
+        let Listening {
+            anchor,
+            backlog,
+            config,
+        } = &*self.listening;
         let (owner, was_full) = backlog
             .accept(&anchor.shard, Limit::Never)
             .map_err(|blocked| of_blocked(anchor.port.local, blocked))?;
@@ -83,7 +93,7 @@ impl Listener {
             anchor.shard.resume(backlog);
         }
         let peer = owner.0.peer;
-        Ok((Stream::from_owner(owner), peer))
+        Ok((Stream::from_owner(owner, config), peer))
     }
 
     /// The connections to come, without end.

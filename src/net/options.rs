@@ -54,8 +54,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Remembers the wish that each write leave at once. It changes nothing: here nothing ever waits for
-    /// an acknowledgement to leave, and a write is sent before it returns, as far as the window allows.
+    /// Remembers the wish that each write leave at once. It is stored for compatibility alone: there is no
+    /// Nagle algorithm here, and every write leaves at once either way, as far as the window allows.
     ///
     /// # Errors
     /// None.
@@ -64,7 +64,7 @@ impl Stream {
         Ok(())
     }
 
-    /// What [`Stream::set_nodelay`] set; `false` at first.
+    /// What [`Stream::set_nodelay`] set; at first what [`Config::with_nodelay`] says, by default `false`.
     ///
     /// # Errors
     /// None.

@@ -81,18 +81,20 @@ impl Stream {
         try_each(addr, |addr| connect_one(addr, &config))
     }
 
-    pub(super) fn from_owner(owner: Owner) -> Stream {
+    /// The first handle to an open connection, with the options that its configuration says.
+    pub(super) fn from_owner(owner: Owner, config: &Config) -> Stream {
+        owner.0.lock().options.nodelay = config.nodelay;
         Stream {
             owner: Arc::new(owner),
         }
     }
 
     /// Waits until a connection that was begun is open.
-    pub(super) fn opened(owner: Owner) -> io::Result<Stream> {
+    pub(super) fn opened(owner: Owner, config: &Config) -> io::Result<Stream> {
         let cell = &owner.0;
         let opened = cell.block_on(Side::Write, |_| Limit::Never, is_opened);
         match opened {
-            Ok(Ok(())) => Ok(Stream::from_owner(owner)),
+            Ok(Ok(())) => Ok(Stream::from_owner(owner, config)),
             Ok(Err(reason)) => Err(failed(cell.peer, reason)),
             Err(blocked) => Err(of_blocked(cell.peer, blocked)),
         }
@@ -170,10 +172,10 @@ impl Stream {
 
     /// Reads at most `max` bytes into a buffer of their own; empty at the end of the stream.
     ///
-    /// # Errors
-    /// As a read.
     /// Today the bytes are copied once, as by a read, and one call returns at most 256 KiB.
     ///
+    /// # Errors
+    /// As a read.
     pub fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
         /// What one call returns at most: the caller's `max` allocates no more.
         const READ_BYTES_MAX: usize = 1 << 18;
@@ -185,10 +187,10 @@ impl Stream {
 
     /// Writes from a shared buffer; how many bytes of it were taken.
     ///
-    /// # Errors
-    /// As a write.
     /// Today the bytes are copied once, as by a write: the buffer is free again when this returns.
     ///
+    /// # Errors
+    /// As a write.
     pub fn write_bytes(&self, data: Bytes) -> io::Result<usize> {
         self.write_with(|connection| connection.write(&data))
     }
@@ -260,7 +262,7 @@ fn connect_one(addr: SocketAddr, config: &Arc<Config>) -> io::Result<Stream> {
             endpoint.connect(now, addr, config.clone())
         })
         .map_err(connect_error)?;
-    Stream::opened(owner)
+    Stream::opened(owner, config)
 }
 
 /// The address of a listener that is bound to all addresses means this host, as in the kernel.

@@ -195,6 +195,27 @@ fn options_that_no_configuration_takes_are_refused() {
 }
 
 #[test]
+fn nodelay_of_a_new_stream_is_that_of_its_configuration() {
+    each_ip(|addr| {
+        for nodelay in [false, true] {
+            let config = Config::default().with_nodelay(nodelay);
+            let listener = Listener::bind_with(addr, &config).expect("a free port");
+            let to = listener.local_addr().expect("bound");
+            let client = Stream::connect_with(to, &config).expect("a listener");
+            let (server, _) = listener.accept().expect("a connection");
+            let clone = client.try_clone().expect("a clone");
+            for stream in [client, server, clone] {
+                assert_eq!(stream.nodelay().expect("open"), nodelay);
+            }
+            let endpoint = Endpoint::builder().config(config).bind(addr);
+            let endpoint = endpoint.expect("a free port");
+            let stream = endpoint.connect(to).expect("a listener");
+            assert_eq!(stream.nodelay().expect("open"), nodelay);
+        }
+    });
+}
+
+#[test]
 fn row_14_keepalive_finds_a_peer_that_is_gone() {
     each_ip(|addr| {
         let (mut client, mut server, relay) = pair_behind_a_relay(addr);
