@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::close::drain_at_exit;
+use super::error::invalid;
 use super::stream::{connect_error, this_host_if_unspecified, try_each};
 use super::{Listener, Stream};
 use crate::config::{Config, EndpointConfig};
@@ -184,8 +185,12 @@ impl EndpointBuilder {
     /// Binds a UDP socket and starts the thread that serves it.
     ///
     /// # Errors
-    /// `AddrInUse` if somebody has the port; what the system says about the address.
+    /// `InvalidInput` if a value of a configuration is out of its range, with the
+    /// [`ConfigError`](crate::config::ConfigError) as its source; `AddrInUse` if somebody has the port;
+    /// what the system says about the address.
     pub fn bind<A: ToSocketAddrs>(self, addr: A) -> io::Result<Endpoint> {
+        self.endpoint.validate().map_err(invalid)?;
+        self.config.validate().map_err(invalid)?;
         drain_at_exit();
         let endpoint = Arc::new(self.endpoint);
         let config = Arc::new(self.config);

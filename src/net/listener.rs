@@ -51,7 +51,8 @@ impl Listener {
     /// As [`Listener::bind`], with a configuration for the connections to come.
     ///
     /// # Errors
-    /// As [`Listener::bind`].
+    /// As [`Listener::bind`]; `InvalidInput` if a value of the configuration is out of its range, with the
+    /// [`ConfigError`](crate::config::ConfigError) as its source.
     pub fn bind_with<A: ToSocketAddrs>(addr: A, config: &Config) -> io::Result<Listener> {
         EndpointBuilder::new()
             .config(config.clone())

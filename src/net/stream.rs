@@ -75,7 +75,7 @@ impl Stream {
     /// As [`Stream::connect`], with a configuration.
     ///
     /// # Errors
-    /// As [`Stream::connect`].
+    /// As [`Stream::connect`]; `InvalidInput` if a value of the configuration is out of its range.
     pub fn connect_with<A: ToSocketAddrs>(addr: A, config: &Config) -> io::Result<Stream> {
         let config = Arc::new(config.clone());
         try_each(addr, |addr| connect_one(addr, &config))

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use aqueduct::config::{Config, ConfigError, Keepalive};
+use aqueduct::config::{Config, ConfigError, EndpointConfig, Keepalive};
 use aqueduct::connection::TcpState;
 use aqueduct::{CloseError, Delivered, Endpoint, Listener, Stream, StreamError, drain};
 use bytes::Bytes;
@@ -212,6 +212,23 @@ fn nodelay_of_a_new_stream_is_that_of_its_configuration() {
             let stream = endpoint.connect(to).expect("a listener");
             assert_eq!(stream.nodelay().expect("open"), nodelay);
         }
+    });
+}
+
+#[test]
+fn nothing_is_bound_with_a_configuration_that_is_out_of_range() {
+    each_ip(|addr| {
+        let bad = Config::default().with_max_datagram(100);
+        let error = Listener::bind_with(addr, &bad).expect_err("too small");
+        assert_eq!(refused_value(&error), "max_datagram");
+        let error = Endpoint::builder().config(bad).bind(addr);
+        assert_eq!(
+            refused_value(&error.expect_err("too small")),
+            "max_datagram"
+        );
+        let none = EndpointConfig::default().with_backlog(0);
+        let error = Endpoint::builder().endpoint_config(none).bind(addr);
+        assert_eq!(refused_value(&error.expect_err("no room")), "backlog");
     });
 }
 
