@@ -83,6 +83,7 @@ impl Endpoint {
     /// # Errors
     /// As [`Stream::connect`].
     pub fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Stream> {
+        drain_at_exit();
         let Anchor { shard, port, .. } = &*self.anchor;
         try_each(addr, |addr| {
             let addr = this_host_if_unspecified(addr);
@@ -101,6 +102,7 @@ impl Endpoint {
     /// # Errors
     /// As [`Stream::connect`]; `InvalidInput` for a token that is 0 or in use here.
     pub fn connect_rendezvous(&self, addr: SocketAddr, token: u64) -> io::Result<Stream> {
+        drain_at_exit();
         let Anchor { shard, port, .. } = &*self.anchor;
         let owner = shard
             .connect(port, |endpoint, now| {

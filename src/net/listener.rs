@@ -6,6 +6,7 @@ use std::iter::FusedIterator;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
+use super::close::drain_at_exit;
 use super::endpoint::{Anchor, Endpoint};
 use super::error::of_blocked;
 use super::{EndpointBuilder, Stream};
@@ -82,6 +83,7 @@ impl Listener {
     /// # Errors
     /// `WouldBlock` if the listener is non-blocking and there is none.
     pub fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        drain_at_exit();
         let Listening {
             anchor,
             backlog,

@@ -132,6 +132,7 @@ impl Stream {
     /// # Errors
     /// `NotConnected` once the connection was reset or failed.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        drain_at_exit();
         let cell = self.cell();
         let failed = cell.with(|state, _| {
             if state.has_failed() {
@@ -216,6 +217,7 @@ impl Stream {
         &self,
         mut read: impl FnMut(&mut Connection) -> Result<usize, ReadError>,
     ) -> io::Result<usize> {
+        drain_at_exit();
         let cell = self.cell();
         let outcome = cell.block_on(
             Side::Read,
@@ -235,6 +237,7 @@ impl Stream {
         &self,
         mut write: impl FnMut(&mut Connection) -> Result<usize, WriteError>,
     ) -> io::Result<usize> {
+        drain_at_exit();
         let cell = self.cell();
         let outcome = cell.block_on(
             Side::Write,
