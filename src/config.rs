@@ -32,9 +32,9 @@ fn check(holds: bool, name: &'static str, range: &'static str) -> Result<(), Con
 }
 
 /// The shortest timeout that a configuration may have.
-const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+pub(crate) const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 /// The longest timeout that a configuration may have: a year, so that no sum of times overflows.
-const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 86_400);
+pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 86_400);
 /// The longest idle timeout: what 32 bits of milliseconds say.
 const IDLE_MAX: Duration = Duration::from_millis(0xffff_ffff);
 /// The longest delay of an acknowledgement: less than half a second (RFC 9293 s3.8.6.3, MUST-40).
@@ -210,7 +210,8 @@ impl Config {
         self.idle_timeout
     }
 
-    /// Probes that find out whether a silent peer is there (RFC 1122 s4.2.3.6). Default `None`: off.
+    /// Probes that find out whether a silent peer is there (RFC 1122 s4.2.3.6). Default `None`: off. Both times
+    /// are 1 ms to 365 days, the count is at least 1.
     #[must_use]
     pub fn with_keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
         self.keepalive = keepalive;
@@ -274,9 +275,8 @@ impl Config {
         self.max_datagram
     }
 
-    /// Whether each write is sent at once, in a packet of its own. Otherwise small writes that come together
-    /// share a packet; nothing ever waits for an acknowledgement (there is no Nagle algorithm). Default `false`,
-    /// as in std.
+    /// What `nodelay` of a new stream says. It is stored for compatibility alone: there is no Nagle algorithm
+    /// here, and every write leaves at once either way, as far as the window allows. Default `false`, as in std.
     #[must_use]
     pub fn with_nodelay(mut self, nodelay: bool) -> Self {
         self.nodelay = nodelay;

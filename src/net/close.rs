@@ -1,14 +1,17 @@
 //! Ending well: was everything delivered, and what if the process ends first?
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use super::Stream;
 use super::error::{StreamError, failed, of_blocked};
 use crate::error::CloseReason;
-use crate::runtime::{self, Blocked, Cell, CellState, Limit, Side};
+use crate::runtime::{self, Blocked, CellState, Limit, Side};
 
 /// How long the end of the process waits at most, unless [`set_exit_drain`] says otherwise.
 const EXIT_DRAIN_MILLIS: u64 = 2_000;
@@ -115,7 +118,7 @@ impl Stream {
 
 /// Waits for delivery, or for the failure that rules it out.
 fn wait(
-    cell: &std::sync::Arc<Cell>,
+    cell: &Arc<runtime::Cell>,
     what: Delivered,
     timeout: Duration,
 ) -> Result<Result<(), CloseReason>, Blocked> {
@@ -142,10 +145,14 @@ fn delivery(state: &CellState, what: Delivered) -> Option<Result<(), CloseReason
 /// Waits until everything that the process has written is acknowledged, for at most `timeout`; false if
 /// something is not. Connections that failed are not waited for.
 ///
-/// A kernel goes on sending for a process that has ended; nobody does for this crate. A program whose
-/// `main` returns (or that calls `std::process::exit` there) gets a short drain by itself, where the
-/// platform runs thread-local destructors at exit: Linux does. Everywhere else, and before `abort`
-/// or the end by a signal, call this first.
+/// A kernel goes on sending for a process that has ended; nobody does for this crate. A program gets a
+/// short drain of all its streams by itself ([`set_exit_drain`]) if all of this holds:
+///
+/// * Its main thread has bound, connected, accepted, read, written or shut something down, if only once.
+///   A program whose main thread never touches a stream must call this function.
+/// * Its `main` returns, or calls `std::process::exit`. Before an `abort`, the end by a signal, or an exit
+///   from another thread, call this function.
+/// * The platform runs thread-local destructors at exit: Linux does.
 ///
 /// ```
 /// assert!(aqueduct::drain(std::time::Duration::from_secs(1)), "nothing was written");
@@ -168,13 +175,27 @@ pub fn set_exit_drain(timeout: Duration) {
     EXIT_DRAIN.store(millis, Ordering::Relaxed);
 }
 
-/// Has the main thread drain when it ends. Costs nothing on other threads.
+thread_local! {
+    /// Whether this thread was asked if it is the main one.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
+    /// What the main thread drops when it ends.
+    static AT_EXIT: AtExit = const { AtExit };
+}
+
+/// Has the main thread drain when it ends. After the first call in a thread it costs one look at a flag.
+#[inline]
 pub(super) fn drain_at_exit() {
-    thread_local! {
-        static AT_EXIT: AtExit = const { AtExit };
+    if !ASKED.get() {
+        arm_exit_drain();
     }
-    if std::thread::current().name() == Some("main") {
-        AT_EXIT.with(|_| ());
+}
+
+#[cold]
+fn arm_exit_drain() {
+    ASKED.set(true);
+    if thread::current().name() == Some("main") {
+        // An error says that the thread is past the drain: there is nothing left to arm.
+        let _ = AT_EXIT.try_with(|_| ());
     }
 }
 

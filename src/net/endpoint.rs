@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::close::drain_at_exit;
+use super::error::invalid;
 use super::stream::{connect_error, this_host_if_unspecified, try_each};
 use super::{Listener, Stream};
 use crate::config::{Config, EndpointConfig};
@@ -82,6 +83,7 @@ impl Endpoint {
     /// # Errors
     /// As [`Stream::connect`].
     pub fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Stream> {
+        drain_at_exit();
         let Anchor { shard, port, .. } = &*self.anchor;
         try_each(addr, |addr| {
             let addr = this_host_if_unspecified(addr);
@@ -90,7 +92,7 @@ impl Endpoint {
                     endpoint.connect(now, addr, self.config.clone())
                 })
                 .map_err(connect_error)?;
-            Stream::opened(owner)
+            Stream::opened(owner, &self.config)
         })
     }
 
@@ -100,13 +102,14 @@ impl Endpoint {
     /// # Errors
     /// As [`Stream::connect`]; `InvalidInput` for a token that is 0 or in use here.
     pub fn connect_rendezvous(&self, addr: SocketAddr, token: u64) -> io::Result<Stream> {
+        drain_at_exit();
         let Anchor { shard, port, .. } = &*self.anchor;
         let owner = shard
             .connect(port, |endpoint, now| {
                 endpoint.connect_rendezvous(now, addr, token, self.config.clone())
             })
             .map_err(connect_error)?;
-        Stream::opened(owner)
+        Stream::opened(owner, &self.config)
     }
 
     /// Lets others open connections.
@@ -184,8 +187,12 @@ impl EndpointBuilder {
     /// Binds a UDP socket and starts the thread that serves it.
     ///
     /// # Errors
-    /// `AddrInUse` if somebody has the port; what the system says about the address.
+    /// `InvalidInput` if a value of a configuration is out of its range, with the
+    /// [`ConfigError`](crate::config::ConfigError) as its source; `AddrInUse` if somebody has the port;
+    /// what the system says about the address.
     pub fn bind<A: ToSocketAddrs>(self, addr: A) -> io::Result<Endpoint> {
+        self.endpoint.validate().map_err(invalid)?;
+        self.config.validate().map_err(invalid)?;
         drain_at_exit();
         let endpoint = Arc::new(self.endpoint);
         let config = Arc::new(self.config);

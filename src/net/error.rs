@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::config::ConfigError;
 use crate::connection::{ReadError, WriteError};
 use crate::error::CloseReason;
 use crate::runtime::Blocked;
@@ -73,6 +74,11 @@ impl From<StreamError> for io::Error {
 /// The error of a connection that ended.
 pub(super) fn failed(peer: SocketAddr, reason: CloseReason) -> io::Error {
     StreamError::Failed { peer, reason }.into()
+}
+
+/// The error of a value that no connection takes, with the reason as its source.
+pub(super) fn invalid(error: ConfigError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
 /// The error of a read. `Blocked` becomes `WouldBlock`.

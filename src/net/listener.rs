@@ -6,6 +6,7 @@ use std::iter::FusedIterator;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
+use super::close::drain_at_exit;
 use super::endpoint::{Anchor, Endpoint};
 use super::error::of_blocked;
 use super::{EndpointBuilder, Stream};
@@ -35,6 +36,8 @@ pub struct Listener {
 struct Listening {
     anchor: Arc<Anchor>,
     backlog: Arc<Backlog>,
+    /// What the connections to come begin with.
+    config: Arc<Config>,
 }
 
 impl Listener {
@@ -49,7 +52,8 @@ impl Listener {
     /// As [`Listener::bind`], with a configuration for the connections to come.
     ///
     /// # Errors
-    /// As [`Listener::bind`].
+    /// As [`Listener::bind`]; `InvalidInput` if a value of the configuration is out of its range, with the
+    /// [`ConfigError`](crate::config::ConfigError) as its source.
     pub fn bind_with<A: ToSocketAddrs>(addr: A, config: &Config) -> io::Result<Listener> {
         EndpointBuilder::new()
             .config(config.clone())
@@ -58,7 +62,7 @@ impl Listener {
     }
 
     pub(super) fn new(anchor: Arc<Anchor>, config: Arc<Config>) -> io::Result<Listener> {
-        let backlog = Arc::new(Backlog::new(anchor.backlog, config));
+        let backlog = Arc::new(Backlog::new(anchor.backlog, config.clone()));
         if !anchor.shard.listen(&backlog) {
             return Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
@@ -66,7 +70,11 @@ impl Listener {
             ));
         }
         Ok(Listener {
-            listening: Arc::new(Listening { anchor, backlog }),
+            listening: Arc::new(Listening {
+                anchor,
+                backlog,
+                config,
+            }),
         })
     }
 
@@ -75,7 +83,12 @@ impl Listener {
     /// # Errors
     /// `WouldBlock` if the listener is non-blocking and there is none.
     pub fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        let Listening { anchor, backlog } = &*self.listening;
+        drain_at_exit();
+        let Listening {
+            anchor,
+            backlog,
+            config,
+        } = &*self.listening;
         let (owner, was_full) = backlog
             .accept(&anchor.shard, Limit::Never)
             .map_err(|blocked| of_blocked(anchor.port.local, blocked))?;
@@ -83,7 +96,7 @@ impl Listener {
             anchor.shard.resume(backlog);
         }
         let peer = owner.0.peer;
-        Ok((Stream::from_owner(owner), peer))
+        Ok((Stream::from_owner(owner, config), peer))
     }
 
     /// The connections to come, without end.

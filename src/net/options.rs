@@ -4,9 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use super::Stream;
-use super::error::failed;
+use super::error::{failed, invalid};
 use super::stream::zero_timeout;
-use crate::config::Keepalive;
+use crate::config::{Config, Keepalive};
 
 impl Stream {
     /// Sets how long a read may wait; `None`: for ever. Clones share it.
@@ -54,8 +54,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Remembers the wish that each write leave at once. It changes nothing: here nothing ever waits for
-    /// an acknowledgement to leave, and a write is sent before it returns, as far as the window allows.
+    /// Remembers the wish that each write leave at once. It is stored for compatibility alone: there is no
+    /// Nagle algorithm here, and every write leaves at once either way, as far as the window allows.
     ///
     /// # Errors
     /// None.
@@ -64,7 +64,7 @@ impl Stream {
         Ok(())
     }
 
-    /// What [`Stream::set_nodelay`] set; `false` at first.
+    /// What [`Stream::set_nodelay`] set; at first what [`Config::with_nodelay`] says, by default `false`.
     ///
     /// # Errors
     /// None.
@@ -120,8 +120,11 @@ impl Stream {
     /// Has a silent peer asked whether it is still there; `None`: not.
     ///
     /// # Errors
-    /// None.
+    /// `InvalidInput` unless both times are 1 ms to 365 days and the count is at least 1, as in
+    /// [`Config::with_keepalive`].
     pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
+        let config = Config::default().with_keepalive(keepalive);
+        config.validate().map_err(invalid)?;
         self.cell()
             .with(|state, now| state.connection.set_keepalive(now, keepalive));
         Ok(())
@@ -131,9 +134,10 @@ impl Stream {
     /// `None`: for ever.
     ///
     /// # Errors
-    /// `InvalidInput` for zero.
+    /// `InvalidInput` unless it is 1 ms to 365 days, as in [`Config::with_user_timeout`].
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        let timeout = checked(timeout)?;
+        let config = Config::default().with_user_timeout(timeout);
+        config.validate().map_err(invalid)?;
         self.cell()
             .with(|state, now| state.connection.set_user_timeout(now, timeout));
         Ok(())

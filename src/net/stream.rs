@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::close::drain_at_exit;
 use super::error::{StreamError, failed, of_blocked, of_read, of_write};
-use crate::config::Config;
+use crate::config::{Config, TIMEOUT_MAX, TIMEOUT_MIN};
 use crate::connection::{Connection, Info, ReadError, WriteError};
 use crate::endpoint::ConnectError;
 use crate::error::{CloseReason, ResetCode};
@@ -57,7 +57,7 @@ impl Stream {
         Stream::connect_with(addr, &Config::default())
     }
 
-    /// As [`Stream::connect`], for one address and at most `timeout`.
+    /// As [`Stream::connect`], for one address and at most `timeout`, rounded up to 1 ms or down to 365 days.
     ///
     /// # Errors
     /// As [`Stream::connect`]; `InvalidInput` if the timeout is zero.
@@ -66,7 +66,7 @@ impl Stream {
             return Err(zero_timeout());
         }
         let config = Config {
-            connect_timeout: timeout,
+            connect_timeout: timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX),
             ..Config::default()
         };
         connect_one(*addr, &Arc::new(config))
@@ -75,24 +75,26 @@ impl Stream {
     /// As [`Stream::connect`], with a configuration.
     ///
     /// # Errors
-    /// As [`Stream::connect`].
+    /// As [`Stream::connect`]; `InvalidInput` if a value of the configuration is out of its range.
     pub fn connect_with<A: ToSocketAddrs>(addr: A, config: &Config) -> io::Result<Stream> {
         let config = Arc::new(config.clone());
         try_each(addr, |addr| connect_one(addr, &config))
     }
 
-    pub(super) fn from_owner(owner: Owner) -> Stream {
+    /// The first handle to an open connection, with the options that its configuration says.
+    pub(super) fn from_owner(owner: Owner, config: &Config) -> Stream {
+        owner.0.lock().options.nodelay = config.nodelay;
         Stream {
             owner: Arc::new(owner),
         }
     }
 
     /// Waits until a connection that was begun is open.
-    pub(super) fn opened(owner: Owner) -> io::Result<Stream> {
+    pub(super) fn opened(owner: Owner, config: &Config) -> io::Result<Stream> {
         let cell = &owner.0;
         let opened = cell.block_on(Side::Write, |_| Limit::Never, is_opened);
         match opened {
-            Ok(Ok(())) => Ok(Stream::from_owner(owner)),
+            Ok(Ok(())) => Ok(Stream::from_owner(owner, config)),
             Ok(Err(reason)) => Err(failed(cell.peer, reason)),
             Err(blocked) => Err(of_blocked(cell.peer, blocked)),
         }
@@ -130,6 +132,7 @@ impl Stream {
     /// # Errors
     /// `NotConnected` once the connection was reset or failed.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        drain_at_exit();
         let cell = self.cell();
         let failed = cell.with(|state, _| {
             if state.has_failed() {
@@ -170,6 +173,8 @@ impl Stream {
 
     /// Reads at most `max` bytes into a buffer of their own; empty at the end of the stream.
     ///
+    /// Today the bytes are copied once, as by a read, and one call returns at most 256 KiB.
+    ///
     /// # Errors
     /// As a read.
     pub fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
@@ -182,6 +187,8 @@ impl Stream {
     }
 
     /// Writes from a shared buffer; how many bytes of it were taken.
+    ///
+    /// Today the bytes are copied once, as by a write: the buffer is free again when this returns.
     ///
     /// # Errors
     /// As a write.
@@ -210,6 +217,7 @@ impl Stream {
         &self,
         mut read: impl FnMut(&mut Connection) -> Result<usize, ReadError>,
     ) -> io::Result<usize> {
+        drain_at_exit();
         let cell = self.cell();
         let outcome = cell.block_on(
             Side::Read,
@@ -229,6 +237,7 @@ impl Stream {
         &self,
         mut write: impl FnMut(&mut Connection) -> Result<usize, WriteError>,
     ) -> io::Result<usize> {
+        drain_at_exit();
         let cell = self.cell();
         let outcome = cell.block_on(
             Side::Write,
@@ -256,7 +265,7 @@ fn connect_one(addr: SocketAddr, config: &Arc<Config>) -> io::Result<Stream> {
             endpoint.connect(now, addr, config.clone())
         })
         .map_err(connect_error)?;
-    Stream::opened(owner)
+    Stream::opened(owner, config)
 }
 
 /// The address of a listener that is bound to all addresses means this host, as in the kernel.

@@ -53,6 +53,27 @@ fn a_timeout_of_zero_is_no_timeout() {
 }
 
 #[test]
+fn row_12_the_shortest_timeout_is_a_timeout() {
+    each_ip(|addr| {
+        let hole = BlackHole::new(addr);
+        for timeout in [Duration::from_nanos(1), Duration::from_micros(500)] {
+            let result = TcpStream::connect_timeout(&hole.addr(), timeout);
+            assert_eq!(kind(result), ErrorKind::TimedOut, "{timeout:?}");
+        }
+    });
+}
+
+#[test]
+fn a_listener_is_reached_within_the_longest_timeout() {
+    each_ip(|addr| {
+        let listener = TcpListener::bind(addr).expect("a free port");
+        let addr = listener.local_addr().expect("an address");
+        let client = TcpStream::connect_timeout(&addr, Duration::MAX).expect("it is there");
+        assert_eq!(client.peer_addr().expect("connected"), addr);
+    });
+}
+
+#[test]
 fn a_listener_is_reached_within_a_timeout() {
     each_ip(|addr| {
         let listener = TcpListener::bind(addr).expect("a free port");

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use aqueduct::config::{Config, Keepalive};
+use aqueduct::config::{Config, ConfigError, EndpointConfig, Keepalive};
 use aqueduct::connection::TcpState;
 use aqueduct::{CloseError, Delivered, Endpoint, Listener, Stream, StreamError, drain};
 use bytes::Bytes;
@@ -44,6 +44,15 @@ fn text_of(error: &std::io::Error) -> String {
         "a typed source: {source:?}"
     );
     error.to_string()
+}
+
+/// The name of the value that was refused, from the source of the error.
+#[track_caller]
+fn refused_value(error: &std::io::Error) -> &'static str {
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let source = error.get_ref().expect("a source");
+    let source = source.downcast_ref::<ConfigError>();
+    source.expect("the error of the configuration").name()
 }
 
 #[test]
@@ -146,6 +155,80 @@ fn row_14_a_peer_that_acknowledges_nothing_times_out() {
             ErrorKind::BrokenPipe
         );
         assert_eq!(client.read(&mut [0; 1]).expect("said once"), 0);
+    });
+}
+
+#[test]
+fn options_that_no_configuration_takes_are_refused() {
+    each_ip(|addr| {
+        let (client, _server) = pair(addr);
+        let ms = Duration::from_millis(1);
+        let year = Duration::from_secs(365 * 86_400);
+        let beyond = year + Duration::from_nanos(1);
+        let probes = |idle, interval, count| Keepalive {
+            idle,
+            interval,
+            count,
+        };
+        for bad in [
+            probes(Duration::ZERO, ms, 1),
+            probes(ms, Duration::ZERO, 1),
+            probes(ms, ms, 0),
+            probes(beyond, ms, 1),
+        ] {
+            let error = client.set_keepalive(Some(bad)).expect_err("out of range");
+            assert_eq!(refused_value(&error), "keepalive", "{bad:?}");
+        }
+        for bad in [Duration::ZERO, Duration::from_micros(999), beyond] {
+            let error = client
+                .set_user_timeout(Some(bad))
+                .expect_err("out of range");
+            assert_eq!(refused_value(&error), "user_timeout", "{bad:?}");
+        }
+        for good in [Some(probes(year, year, 1)), None] {
+            client.set_keepalive(good).expect("in range");
+        }
+        for good in [Some(year), None] {
+            client.set_user_timeout(good).expect("in range");
+        }
+    });
+}
+
+#[test]
+fn nodelay_of_a_new_stream_is_that_of_its_configuration() {
+    each_ip(|addr| {
+        for nodelay in [false, true] {
+            let config = Config::default().with_nodelay(nodelay);
+            let listener = Listener::bind_with(addr, &config).expect("a free port");
+            let to = listener.local_addr().expect("bound");
+            let client = Stream::connect_with(to, &config).expect("a listener");
+            let (server, _) = listener.accept().expect("a connection");
+            let clone = client.try_clone().expect("a clone");
+            for stream in [client, server, clone] {
+                assert_eq!(stream.nodelay().expect("open"), nodelay);
+            }
+            let endpoint = Endpoint::builder().config(config).bind(addr);
+            let endpoint = endpoint.expect("a free port");
+            let stream = endpoint.connect(to).expect("a listener");
+            assert_eq!(stream.nodelay().expect("open"), nodelay);
+        }
+    });
+}
+
+#[test]
+fn nothing_is_bound_with_a_configuration_that_is_out_of_range() {
+    each_ip(|addr| {
+        let bad = Config::default().with_max_datagram(100);
+        let error = Listener::bind_with(addr, &bad).expect_err("too small");
+        assert_eq!(refused_value(&error), "max_datagram");
+        let error = Endpoint::builder().config(bad).bind(addr);
+        assert_eq!(
+            refused_value(&error.expect_err("too small")),
+            "max_datagram"
+        );
+        let none = EndpointConfig::default().with_backlog(0);
+        let error = Endpoint::builder().endpoint_config(none).bind(addr);
+        assert_eq!(refused_value(&error.expect_err("no room")), "backlog");
     });
 }
 
