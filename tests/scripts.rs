@@ -48,7 +48,41 @@ fn every_script_passes() {
     assert_eq!(failed, 0, "some scripts failed");
 }
 
-/// The index names every script, and only scripts and tests that exist.
+/// Whether a name such as `close::linger_resets` is that of a test in tests/sim.
+fn is_test(name: &str) -> bool {
+    let Some((module, test)) = name.split_once("::") else {
+        return false;
+    };
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim");
+    let source = std::fs::read_to_string(sources.join(format!("{module}.rs"))).unwrap_or_default();
+    source.contains(&format!("#[test]\nfn {test}() {{"))
+}
+
+#[test]
+fn names_of_tests_are_told_from_names_of_none() {
+    assert!(is_test(
+        "masks::every_mixture_of_lost_and_doubled_comes_through"
+    ));
+    assert!(!is_test("masks::every_mask") && !is_test("nowhere::at_all") && !is_test("masks"));
+}
+
+/// Both pages name only tests that exist.
+#[test]
+fn every_test_that_is_named_exists() {
+    let mut named = 0;
+    for page in ["README.md", "OPEN.md"] {
+        let text = std::fs::read_to_string(folder().join(page)).expect("a page");
+        let rows = text.lines().filter(|line| line.starts_with("| "));
+        let quoted = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+        for name in quoted.filter(|name| name.contains("::")) {
+            assert!(is_test(name), "{page}: {name} does not exist");
+            named += 1;
+        }
+    }
+    assert!(named > 40, "only {named} names were found");
+}
+
+/// The index names every script, and only scripts that exist.
 #[test]
 fn the_index_is_complete() {
     let mut all = Vec::new();
