@@ -242,8 +242,7 @@ impl Recovery {
     /// Whether the driver has missed a deadline by more than a probe timeout: the process slept, and the
     /// time that an acknowledgement waited in the socket is no round trip.
     fn has_overslept(&self, now: Time) -> bool {
-        self.deadline()
-            .is_some_and(|due| due.at + self.pto() < now)
+        self.deadline().is_some_and(|due| due.at + self.pto() < now)
     }
 
     /// The deadline has come: packets are lost by age, or probes are wanted. Nothing happens before it.

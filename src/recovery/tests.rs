@@ -600,5 +600,8 @@ fn a_process_that_slept_takes_no_sample_of_its_sleep() {
     assert_eq!(script.recovery.rtt().srtt(), Some(ms(30)));
     script.send(at(3_600_000), 1);
     script.ack(at(3_600_040), &[1..=1]);
-    assert!(script.recovery.rtt().srtt() > Some(ms(30)), "later samples count");
+    assert!(
+        script.recovery.rtt().srtt() > Some(ms(30)),
+        "later samples count"
+    );
 }
