@@ -308,10 +308,16 @@ impl Session<'_> {
         }
     }
 
-    /// Why a write failed: what the receiver said before it closed, else the error itself.
+    /// Why a write failed: what the receiver said before it closed, else what ended the stream.
+    ///
+    /// A stream reports its end once, to whoever asks first. If that was the thread that listens,
+    /// the write knows only that it came too late.
     fn broken(&self, name: &str, error: &io::Error) -> Failure {
         match self.replies.recv() {
             Ok(Ok(Frame::Failed { problem, text })) => Failure::AtPeer { problem, text },
+            Ok(Err(FrameError::Stream(cause))) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Failure::stream(name, &cause)
+            }
             _ => Failure::stream(name, error),
         }
     }
