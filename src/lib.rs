@@ -74,8 +74,8 @@
 //! # What to know before
 //!
 //! * The stream is **not encrypted**: treat it as you treat TCP.
-//! * **At process exit nobody retransmits for you.** A normal return from `main` waits a little; call
-//!   [`drain`] before `std::process::exit`.
+//! * **At process exit nobody retransmits for you.** The end of the main thread waits a little, if it ever
+//!   used a stream itself; in any other case call [`drain`] before the process ends.
 //! * Every difference from kernel TCP stands in `docs/SEMANTICS.md`.
 //!
 //! # How it is made
