@@ -458,6 +458,46 @@ fn a_sender_that_is_killed_ends_its_transfer_and_leaves_the_part() {
     assert!(place.has("endless.part") && !place.has("endless"));
 }
 
+#[test]
+fn a_resumed_send_waits_until_the_receiver_notices_that_the_one_before_was_killed() {
+    let place = Place::new();
+    let receiver = place.receiver(&[]);
+    let path = place.endless_source();
+    let killed = send(&[&path], &[], &receiver.address);
+    let part = place.inbox().join("endless.part");
+    example_program::wait_for_bytes(&part);
+    killed.kill();
+    // An end, far enough behind all that may still be in the receiver's buffers.
+    let size = part.metadata().unwrap().len() + (64 << 20);
+    let source = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    source.set_len(size).unwrap();
+
+    let small = place.source("small", b"small");
+    let output = send(&[&small, &path], &["--resume"], &receiver.address).finish();
+    output.expect(0);
+    assert_eq!(output.stdout.matches("sent small").count(), 1, "{output:?}");
+    assert!(
+        output.stdout.contains("of it were there already"),
+        "{output:?}"
+    );
+    let arrived = place.inbox().join("endless").metadata().unwrap();
+    assert_eq!(arrived.len(), size);
+}
+
+#[test]
+fn a_sender_does_not_wait_for_another_one_for_ever() {
+    let place = Place::new();
+    let receiver = place.receiver(&[]);
+    let other = receiver.played_sender();
+    offer(&other, "a", 4);
+    let path = place.source("a", b"abcd");
+    let output = send(&[&path], &["--resume"], &receiver.address).finish();
+    output.expect_error(10, "another sender, still after 15s; try again later");
+    let waits = "a is being received from another sender; waiting up to 15s for its end";
+    assert_eq!(output.stderr.matches(waits).count(), 1, "{output:?}");
+    assert!(place.has("a.part") && !place.has("a"));
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_a_sender_and_the_receiver_keeps_the_part() {

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::interrupt;
@@ -57,6 +58,9 @@ pub(crate) enum Failure {
     /// The peer reported a problem of its own.
     #[error("the peer says: {text}")]
     AtPeer { problem: Problem, text: String },
+    /// The receiver was receiving the file from another sender, and did not stop.
+    #[error("the peer says: {text}, still after {patience:?}; try again later")]
+    StillBusy { text: String, patience: Duration },
     /// The peer speaks something else.
     #[error("the peer broke the protocol: {0}")]
     Protocol(&'static str),
@@ -90,6 +94,7 @@ impl Failure {
                 Problem::Protocol => 11,
                 _ => 10,
             },
+            Failure::StillBusy { .. } => 10,
             Failure::Protocol(_) => 11,
             Failure::Interrupted => interrupt::EXIT_CODE,
         }

@@ -55,7 +55,7 @@ Exit codes:
   7    nobody listens there
   8    the peer is gone in the middle
   9    the digest does not match
-  10   the receiver refused the file (it exists, or has a bad name)
+  10   the receiver refused the file (it exists, has a bad name, or another sender sends it)
   11   the peer speaks another protocol
   130  Ctrl-C";
 

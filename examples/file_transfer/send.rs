@@ -21,6 +21,11 @@ use crate::transport::{self, Repairs, Stream};
 const REPLIES_MAX: usize = 4;
 /// How long the end of the stream may take after everything was confirmed.
 const CLOSE: Duration = Duration::from_secs(5);
+/// How often, and after which pause each time, a sender asks again for a file that the receiver is
+/// receiving from another one. That one may be an earlier try that was killed: it said no farewell,
+/// and the receiver finds out by its keep-alive, in about 5 s.
+const BUSY_RETRIES: u32 = 15;
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A file that can be sent.
 pub(crate) struct Source {
@@ -110,11 +115,57 @@ pub(crate) struct Sender {
 
 impl Sender {
     /// Sends `sources` to `addresses`, called `name`, and calls `arrived` for each that is there.
+    /// Waits for a while if another sender is sending one of them.
     ///
     /// # Errors
     ///
     /// Whatever ended the transfer.
     pub(crate) fn send(
+        &self,
+        sources: &[Source],
+        to: (&str, &[SocketAddr]),
+        arrived: &mut dyn FnMut(&Arrival, Repairs),
+    ) -> Result<(), Failure> {
+        let (wake, woken) = mpsc::channel();
+        // Nobody hears it once this function has returned.
+        self.interrupt
+            .subscribe(move || wake.send(()).unwrap_or_default());
+        let mut left = sources;
+        let mut retries = BUSY_RETRIES;
+        loop {
+            let mut done = 0;
+            let result = self.send_once(left, to, &mut |arrival, repairs| {
+                done += 1;
+                arrived(arrival, repairs);
+            });
+            let Err(Failure::AtPeer {
+                problem: Problem::Busy,
+                text,
+            }) = result
+            else {
+                return result;
+            };
+            if done > 0 {
+                left = &left[done..];
+                retries = BUSY_RETRIES;
+            }
+            let patience = BUSY_PAUSE * BUSY_RETRIES;
+            if retries == 0 {
+                return Err(Failure::StillBusy { text, patience });
+            }
+            if retries == BUSY_RETRIES {
+                self.terminal
+                    .problem(&format!("{text}; waiting up to {patience:?} for its end"));
+            }
+            retries -= 1;
+            if woken.recv_timeout(BUSY_PAUSE).is_ok() {
+                return Err(Failure::Interrupted);
+            }
+        }
+    }
+
+    /// Sends over one stream, until the first failure.
+    fn send_once(
         &self,
         sources: &[Source],
         (name, addresses): (&str, &[SocketAddr]),
