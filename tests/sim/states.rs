@@ -119,7 +119,7 @@ fn must_become(
         _ if !is_valid_ack && segment != "S" => Some((state, "")),
         // Data behind the end of the stream.
         _ if is_data && has_peer_fin => Some(("CLOSED", "R")),
-        ("LAST_ACK", _) if fin_is_acked => None,
+        ("LAST_ACK", _) if fin_is_acked => Some(("CLOSED", if is_numbered { answer } else { "" })),
         ("CLOSING", _) if fin_is_acked => Some(("TIME_WAIT", "")),
         // The FIN at the left edge, all data before it received.
         ("ESTABLISHED", "D POS F") if position == 1 => Some(("CLOSE_WAIT", "A")),
