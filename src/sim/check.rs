@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::connection::{Connection, TcpState};
+use crate::connection::{Connection, Info, TcpState};
 use crate::limits::DATAGRAM_MIN;
 use crate::time::Time;
 use crate::wire::{
@@ -19,6 +19,8 @@ const SPINS_MAX: u32 = 1_000;
 const SPARE_BYTES: usize = 128 << 10;
 /// The handshake's clock counts whole microseconds.
 const CLOCK_UNIT: Duration = Duration::from_micros(1);
+/// No datagram holds more bytes.
+const DATAGRAM_LIMIT: u64 = 65_507;
 /// How much more than it received a connection may send to an address that has proved nothing.
 const UNPROVEN_FACTOR: u64 = 3;
 
@@ -38,6 +40,8 @@ pub(super) struct Tap {
     cwnd: u64,
     in_flight: u64,
     packets_sent: u64,
+    /// Datagrams with a number of their own, as the network saw them.
+    numbered: u64,
     /// Bytes of memory that both buffers may hold (I8).
     memory_max: usize,
     /// The largest datagram that is no probe (I17).
@@ -200,6 +204,7 @@ impl Tap {
             }
         };
         self.last_number = Some(number);
+        self.numbered += 1;
         Ok(())
     }
 
@@ -250,7 +255,7 @@ impl Tap {
         Ok(())
     }
 
-    /// Everything is drained: I8, I9, I10, I14, I19, I20.
+    /// Everything is drained: I8, I9, I10, I19, I20.
     pub(super) fn on_drained(
         &mut self,
         now: Time,
@@ -285,14 +290,31 @@ impl Tap {
         if awaits && connection.poll_timeout().is_none() {
             return Err(format!("I9: waits without a deadline: {info:?}"));
         }
-        if info.packets_acked > info.packets_sent {
-            return Err(format!(
-                "I14: {} of {} acked",
-                info.packets_acked, info.packets_sent
-            ));
-        }
         if connection.is_open() && info.cwnd < 1_200 {
             return Err(format!("I19: congestion window {}", info.cwnd));
+        }
+        Ok(())
+    }
+
+    /// I14: every packet that was sent is acknowledged, lost, or in flight, and only those in flight have an age.
+    /// This is for connections that are not over: the end forgets what is in flight.
+    pub(super) fn check_packets(&self, info: &Info) -> Result<(), String> {
+        let wrong = |what: &str| Err(format!("I14: {what}: {} seen, {info:?}", self.numbered));
+        if info.packets_sent != self.numbered {
+            return wrong("other packets were sent than are counted");
+        }
+        let settled = info.packets_acked + info.packets_lost;
+        let Some(in_flight) = info.packets_sent.checked_sub(settled) else {
+            return wrong("more packets came to an end than were sent");
+        };
+        if (in_flight > 0) != info.oldest_unacked.is_some() {
+            return wrong("packets in flight without an age, or none with one");
+        }
+        if info.bytes_in_flight > in_flight * DATAGRAM_LIMIT {
+            return wrong("more bytes in flight than the packets hold");
+        }
+        if info.packets_spurious > info.packets_lost {
+            return wrong("more packets lost by mistake than lost");
         }
         Ok(())
     }

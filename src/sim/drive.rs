@@ -367,7 +367,12 @@ impl Sim {
             let (host, peer) = (occupied.seat.report.host, occupied.peer_host);
             let floor = peer.map(|peer| self.network.round_trip_min(host, peer));
             let rtt_min = floor.unwrap_or_default();
-            if let Err(violation) = occupied.tap.on_drained(now, connection, rtt_min) {
+            let mut checked = occupied.tap.on_drained(now, connection, rtt_min);
+            if !occupied.is_removed && !connection.is_failed() {
+                let info = connection.info(now);
+                checked = checked.and_then(|()| occupied.tap.check_packets(&info));
+            }
+            if let Err(violation) = checked {
                 return self.violate(violation);
             }
         }

@@ -3,7 +3,7 @@
 
 use aqueduct::config::Config;
 use aqueduct::connection::Linger;
-use aqueduct::sim::{ConnectionKey, Io, Link, Sim};
+use aqueduct::sim::{ConnectionKey, Io, Link, Rng, Sim, seed};
 
 use crate::{ms, secs};
 
@@ -88,27 +88,48 @@ fn words(len: u32) -> Vec<Vec<Call>> {
         .collect()
 }
 
+/// Orders of so many turns on each side, as bits.
+fn orders(len: u32) -> impl Iterator<Item = u32> {
+    (0..1_u32 << (2 * len)).filter(move |order| order.count_ones() == len)
+}
+
+/// Races of four calls each that a run draws; there are 27 millions.
+const DRAWN: u32 = 20_000;
+
 #[test]
 fn every_race_of_short_lists_of_calls_ends() {
     let mut races = 0;
-    for len in [1, 2] {
+    for len in [1, 2, 3] {
         for ours in words(len) {
             for theirs in words(len) {
-                for order in 0..1_u32 << (2 * len) {
-                    if order.count_ones() == len {
-                        race(&ours, &theirs, order, ms(0));
-                        race(&ours, &theirs, order, ms(13));
-                        races += 2;
+                for order in orders(len) {
+                    // The longest lists take turns at one pace, which their order chooses.
+                    let gaps: &[u64] = match (len, order % 3) {
+                        (3, 0) => &[0],
+                        (3, 1) => &[4],
+                        (3, _) => &[13],
+                        _ => &[0, 13],
+                    };
+                    for gap in gaps {
+                        race(&ours, &theirs, order, ms(*gap));
+                        races += 1;
                     }
                 }
             }
         }
     }
-    for ours in words(3) {
-        for theirs in words(3) {
-            race(&ours, &theirs, 0b10_10_10, ms(4));
-            races += 1;
-        }
-    }
     println!("{races} races");
+    assert_eq!(races, 25 * 2 * 2 + 625 * 6 * 2 + 15_625 * 20);
+}
+
+#[test]
+fn drawn_races_of_four_calls_end() {
+    let mut rng = Rng::new(seed(4), "races");
+    let orders: Vec<u32> = orders(4).collect();
+    for _ in 0..DRAWN {
+        let mut word = || [(); 4].map(|()| rng.pick(&CALLS));
+        let (ours, theirs) = (word(), word());
+        let (order, gap) = (rng.pick(&orders), rng.pick(&[0, 4, 13, 40]));
+        race(&ours, &theirs, order, ms(gap));
+    }
 }

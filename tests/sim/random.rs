@@ -301,6 +301,11 @@ fn run(scenario: &Scenario) -> Tally {
         sim.fail(&format!("a stall\n{scenario:#?}"));
     }
     check(scenario, &sim, &keys);
+    let left = |sim: &Sim| [client, server].map(|host| sim.endpoint_len(host));
+    // I15: what is over is forgotten, TIME_WAIT included.
+    if !sim.run_until(FAULTY * 100, |sim| left(sim) == [(0, 0); 2]) {
+        sim.fail(&format!("I15: {:?} left\n{scenario:#?}", left(&sim)));
+    }
     tally(&sim, client, server, scenario)
 }
 
