@@ -29,7 +29,8 @@ const BOTH: &str = "listen\nignore A\nignore D\nignore P\n0.0 < S maxdg 1200\n> 
 /// The segments, as a script writes them; POS is where, ACK what is acknowledged.
 const SEGMENTS: [&str; 8] = ["D POS", "D POS F", "A", "R", "P", "PC", "U", "S"];
 
-/// Positions of data: left of the window, at its left edge, inside, at its right edge, right of it.
+/// Positions of data: left of the window, at its left edge, inside, at its right edge, right of it; the last
+/// with a number that is out of reach.
 const POSITIONS: [(&str, &str); 5] = [
     ("0:50", "pn 1"),
     ("100:150", "pn 20"),
@@ -97,7 +98,8 @@ fn must_become(
     );
     let is_data = segment.starts_with('D');
     let is_numbered = is_data || segment == "P" || segment == "PC";
-    let fin_is_acked = ack == OF_OUR_FIN && (segment == "A" || is_numbered && position > 0);
+    let fin_is_acked =
+        ack == OF_OUR_FIN && (segment == "A" || is_numbered && (1..4).contains(&position));
     let sent_fin = matches!(state, "FIN_WAIT_1" | "FIN_WAIT_2" | "CLOSING" | "LAST_ACK");
     let has_peer_fin = matches!(state, "CLOSE_WAIT" | "CLOSING" | "LAST_ACK");
     let is_valid_ack = ack < 2 || ack == OF_OUR_FIN && sent_fin;
@@ -115,6 +117,8 @@ fn must_become(
         (_, "U") => Some((state, "")),
         // What came before is not taken again, and is acknowledged again.
         _ if is_numbered && position == 0 => Some((state, "A")),
+        // More than 2^24 numbers ahead: no honest sender is, and nothing of it is taken.
+        _ if is_numbered && position == 4 => Some((state, "")),
         // An acknowledgement of what was never sent changes nothing.
         _ if !is_valid_ack && segment != "S" => Some((state, "")),
         // Data behind the end of the stream.
