@@ -29,14 +29,12 @@ mod mtu;
 mod opening;
 mod outbound;
 mod path;
+mod random;
 mod timers;
 
-use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-
-use siphasher::sip::SipHasher13;
 
 use crate::config::Config;
 use crate::error::{CloseReason, ResetCode};
@@ -54,6 +52,7 @@ use lifecycle::{FinOrder, RecvHalf, SendHalf};
 use mtu::Mtu;
 use opening::Rendezvous;
 use path::Path;
+use random::Random;
 use timers::Timers;
 
 pub use application::{ReadError, WriteError};
@@ -220,22 +219,6 @@ struct Wants {
     reset: Option<ResetCode>,
 }
 
-/// The connection's own randomness: a keyed hash of a counter.
-#[derive(Debug)]
-struct Random {
-    seed: u64,
-    count: u64,
-}
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.count += 1;
-        let mut hasher = SipHasher13::new_with_keys(self.seed, 0x6171_7565_6475_6374);
-        hasher.write_u64(self.count);
-        hasher.finish()
-    }
-}
-
 impl Connection {
     /// A connection that this side opens; its SYN is the first thing that it transmits.
     pub fn connect(now: Time, open: ActiveOpen, config: Arc<Config>, seed: u64) -> Self {
@@ -296,7 +279,7 @@ impl Connection {
     ) -> Self {
         let mtu = Mtu::new(remote, config.max_datagram(), config.max_datagram());
         Connection {
-            random: Random { seed, count: 0 },
+            random: Random::new(seed),
             latest: now,
             phase: Phase::Opening,
             handshake: Handshake::Done,
