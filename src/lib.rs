@@ -124,3 +124,8 @@ pub use net::{
     CloseError, Closed, Delivered, Endpoint, EndpointBuilder, Incoming, Listener, Report, Stream,
     StreamError, drain, set_exit_drain,
 };
+
+/// The programs in the README are compiled with the tests.
+#[cfg(all(doctest, feature = "runtime"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
