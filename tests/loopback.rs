@@ -307,6 +307,28 @@ fn close_waits_for_delivery_and_says_what_is_missing() {
 }
 
 #[test]
+fn nobody_waits_for_a_report_that_cannot_come_after_an_orderly_end() {
+    let (mut near, far) = pair();
+    near.write_all(&pattern(0, 100)).unwrap();
+    near.shutdown(Shutdown::Write).unwrap();
+    far.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(
+        near.read(&mut [0; 8]).unwrap(),
+        0,
+        "the end of the other side"
+    );
+    let error = near
+        .wait_delivered(Delivered::Read, Duration::from_secs(60))
+        .expect_err("the other side has not read");
+    assert_eq!(error.kind(), ErrorKind::NotConnected, "{error}");
+    near.wait_delivered(Delivered::Acked, Duration::from_secs(60))
+        .unwrap();
+    let mut got = Vec::new();
+    (&far).read_to_end(&mut got).unwrap();
+    assert_eq!(got, pattern(0, 100));
+}
+
+#[test]
 fn two_who_meet_make_one_stream() {
     let one = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let two = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -1,4 +1,4 @@
-//! What we owe the peer, and how soon (docs/WIRE.md, "When an ACK is sent"; RFC 9293 s3.8.6.3,
+//! What we owe the peer, and how soon (docs/WIRE.md, "When to acknowledge"; RFC 9293 s3.8.6.3,
 //! RFC 9000 s13.2).
 //!
 //! The number before the peer's first counts as received, so the set of received numbers is never
@@ -116,8 +116,8 @@ impl Acks {
         }
     }
 
-    /// A new packet was received and all that it carried was taken. `ack_delay` is how long its
-    /// acknowledgement may wait if nothing asks for more haste, `window` our receive window in bytes.
+    /// A new packet was received and all that it carried was taken. `srtt` shortens how long its
+    /// acknowledgement may wait if nothing asks for more haste; `window` is our receive window in bytes.
     pub(super) fn on_received(
         &mut self,
         now: Time,

@@ -73,7 +73,9 @@ impl Stream {
     /// Waits until everything written so far is delivered, for at most `timeout`.
     ///
     /// # Errors
-    /// `TimedOut` if it is not; the connection's own error, without taking it, if it failed first.
+    /// `TimedOut` if it is not; the connection's own error, without taking it, if it failed first;
+    /// `NotConnected` if both sides have finished and the peer had not reported everything as read: it
+    /// has everything, but will report no more.
     pub fn wait_delivered(&self, what: Delivered, timeout: Duration) -> io::Result<()> {
         let cell = self.cell();
         match wait(cell, what, timeout) {
