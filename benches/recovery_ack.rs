@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use aqueduct::congestion::{Congestion, Setup};
 use aqueduct::recovery::{Contents, Outcome, Recovery, SentPacket};
 use aqueduct::time::Time;
 use aqueduct::wire::{Offset, PacketNumber};
@@ -26,7 +27,7 @@ struct Flow {
 impl Flow {
     fn new(flight: u64) -> Self {
         let first = PacketNumber::new(1);
-        let mut recovery = Recovery::new(first, 1_472);
+        let mut recovery = Recovery::new(first, Congestion::NewReno, Setup::new(1_472));
         recovery.on_handshake_rtt(RTT);
         let mut flow = Flow {
             recovery,

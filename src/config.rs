@@ -4,8 +4,13 @@
 //! it back changed, the methods without a prefix read it. Values are checked in one place, [`Config::validate`]
 //! and [`EndpointConfig::validate`], which everything that takes a configuration calls for the user.
 
+mod endpoint;
+
 use std::time::Duration;
 
+pub use endpoint::EndpointConfig;
+
+use crate::congestion::Congestion;
 use crate::limits::{DATAGRAM_MAX_V4, DATAGRAM_MIN};
 
 /// A value of a configuration is outside its range; the text says which, and what is allowed.
@@ -39,6 +44,8 @@ pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 86_400);
 const IDLE_MAX: Duration = Duration::from_millis(0xffff_ffff);
 /// The longest delay of an acknowledgement: less than half a second (RFC 9293 s3.8.6.3, MUST-40).
 const ACK_DELAY_MAX: Duration = Duration::from_millis(499);
+/// More loss than this is no noise that a sender may ignore, thousandths.
+const LOSS_TOLERANCE_MAX: u16 = 150;
 /// The smallest buffer or window: two base datagrams, below which no connection makes progress.
 const BUFFER_MIN: usize = 2 * DATAGRAM_MIN;
 /// The largest buffer or window, 1 GiB: the memory that a whole process should not exceed.
@@ -105,6 +112,8 @@ pub struct Config {
     pub(crate) max_datagram: u16,
     pub(crate) nodelay: bool,
     pub(crate) abort_on_unread: bool,
+    pub(crate) congestion: Congestion,
+    pub(crate) loss_tolerance: u16,
 }
 
 impl Default for Config {
@@ -120,6 +129,8 @@ impl Default for Config {
             max_datagram: 65_487,
             nodelay: false,
             abort_on_unread: false,
+            congestion: Congestion::default(),
+            loss_tolerance: 0,
         }
     }
 }
@@ -163,6 +174,11 @@ impl Config {
             self.max_ack_delay <= ACK_DELAY_MAX,
             "max_ack_delay",
             "0 ..= 499 ms",
+        )?;
+        check(
+            self.loss_tolerance <= LOSS_TOLERANCE_MAX,
+            "loss_tolerance",
+            "0..=150 thousandths",
         )?;
         check(
             (DATAGRAM_MIN..=DATAGRAM_MAX_V4).contains(&datagram),
@@ -300,260 +316,32 @@ impl Config {
     pub fn abort_on_unread(&self) -> bool {
         self.abort_on_unread
     }
-}
 
-/// How one UDP socket and all its connections behave.
-///
-/// ```
-/// use aqueduct::config::EndpointConfig;
-/// use std::time::Duration;
-///
-/// let config = EndpointConfig::new().with_backlog(128).with_time_wait(Duration::from_secs(10));
-/// assert_eq!(config.backlog(), 128);
-/// assert_eq!(config.validate(), Ok(()));
-/// ```
-#[derive(Clone, Debug)]
-pub struct EndpointConfig {
-    pub(crate) backlog: usize,
-    pub(crate) time_wait: Duration,
-    pub(crate) socket_buffer: usize,
-    pub(crate) allow_reflector_ports: bool,
-}
-
-impl Default for EndpointConfig {
-    fn default() -> Self {
-        EndpointConfig {
-            backlog: 1_024,
-            time_wait: Duration::from_secs(60),
-            socket_buffer: 8 << 20,
-            allow_reflector_ports: false,
-        }
-    }
-}
-
-impl EndpointConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether every value is in its range.
-    ///
-    /// # Errors
-    /// The first value that is not.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        check(
-            (1..=1 << 20).contains(&self.backlog),
-            "backlog",
-            "1..=1048576 connections",
-        )?;
-        check(
-            self.time_wait <= Duration::from_secs(3_600),
-            "time_wait",
-            "0 ..= 1 hour",
-        )?;
-        check(
-            (BUFFER_MIN..=BUFFER_MAX).contains(&self.socket_buffer),
-            "socket_buffer",
-            "2400 bytes ..= 1 GiB",
-        )
-    }
-
-    /// Connections that may wait for `accept`; when it is full, strangers are not answered and try again.
-    /// Default 1,024; 1 to 1,048,576.
+    /// The congestion control. Default [`Congestion::default`].
     #[must_use]
-    pub fn with_backlog(mut self, connections: usize) -> Self {
-        self.backlog = connections;
+    pub fn with_congestion(mut self, congestion: Congestion) -> Self {
+        self.congestion = congestion;
         self
     }
 
-    /// See [`EndpointConfig::with_backlog`].
-    pub fn backlog(&self) -> usize {
-        self.backlog
+    /// See [`Config::with_congestion`].
+    pub fn congestion(&self) -> &Congestion {
+        &self.congestion
     }
 
-    /// How long a connection that this side closed first is remembered (2 MSL of RFC 9293 s3.6.1). It blocks no
-    /// port and no new connection. It is never shorter than three probe timeouts of the connection. Default 60 s;
-    /// 0 to 1 hour.
+    /// Thousandths of the packets whose loss BBR takes for noise of the path and not for congestion: for paths
+    /// that lose at random, and are not shared with others. Default 0; at most 150.
     #[must_use]
-    pub fn with_time_wait(mut self, time: Duration) -> Self {
-        self.time_wait = time;
+    pub fn with_loss_tolerance(mut self, thousandths: u16) -> Self {
+        self.loss_tolerance = thousandths;
         self
     }
 
-    /// See [`EndpointConfig::with_time_wait`].
-    pub fn time_wait(&self) -> Duration {
-        self.time_wait
-    }
-
-    /// Bytes of buffer to ask the kernel for, in each direction; it may give less. Default 8 MiB; 2,400 bytes to
-    /// 1 GiB.
-    #[must_use]
-    pub fn with_socket_buffer(mut self, bytes: usize) -> Self {
-        self.socket_buffer = bytes;
-        self
-    }
-
-    /// See [`EndpointConfig::with_socket_buffer`].
-    pub fn socket_buffer(&self) -> usize {
-        self.socket_buffer
-    }
-
-    /// Whether `connect` may go to ports where services usually are that answer forged requests (DNS, NTP, SSDP
-    /// and such; RFC 9000 s21.5). Default `false`.
-    #[must_use]
-    pub fn with_allow_reflector_ports(mut self, allow: bool) -> Self {
-        self.allow_reflector_ports = allow;
-        self
-    }
-
-    /// See [`EndpointConfig::with_allow_reflector_ports`].
-    pub fn allow_reflector_ports(&self) -> bool {
-        self.allow_reflector_ports
+    /// See [`Config::with_loss_tolerance`].
+    pub fn loss_tolerance(&self) -> u16 {
+        self.loss_tolerance
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn defaults_are_valid() {
-        assert_eq!(Config::new().validate(), Ok(()));
-        assert_eq!(EndpointConfig::new().validate(), Ok(()));
-    }
-
-    #[test]
-    fn each_value_is_checked_at_both_ends_of_its_range() {
-        let ms = Duration::from_millis;
-        let keepalive = |count| {
-            Some(Keepalive {
-                count,
-                ..Keepalive::default()
-            })
-        };
-        let cases: [(&str, Config, Config); 12] = [
-            (
-                "connect_timeout",
-                Config::new().with_connect_timeout(ms(0)),
-                Config::new().with_connect_timeout(ms(1)),
-            ),
-            (
-                "connect_timeout",
-                Config::new().with_connect_timeout(Duration::MAX),
-                Config::new().with_connect_timeout(TIMEOUT_MAX),
-            ),
-            (
-                "user_timeout",
-                Config::new().with_user_timeout(Some(ms(0))),
-                Config::new().with_user_timeout(None),
-            ),
-            (
-                "idle_timeout",
-                Config::new().with_idle_timeout(Some(ms(0x1_0000_0000))),
-                Config::new().with_idle_timeout(Some(ms(0xffff_ffff))),
-            ),
-            (
-                "idle_timeout",
-                Config::new().with_idle_timeout(Some(ms(0))),
-                Config::new().with_idle_timeout(None),
-            ),
-            (
-                "keepalive",
-                Config::new().with_keepalive(keepalive(0)),
-                Config::new().with_keepalive(keepalive(1)),
-            ),
-            (
-                "send_buffer",
-                Config::new().with_send_buffer(2_399),
-                Config::new().with_send_buffer(2_400),
-            ),
-            (
-                "send_buffer",
-                Config::new().with_send_buffer((1 << 30) + 1),
-                Config::new().with_send_buffer(1 << 30),
-            ),
-            (
-                "receive_window",
-                Config::new().with_receive_window(2_399),
-                Config::new().with_receive_window(2_400),
-            ),
-            (
-                "max_ack_delay",
-                Config::new().with_max_ack_delay(ms(500)),
-                Config::new().with_max_ack_delay(ms(0)),
-            ),
-            (
-                "max_datagram",
-                Config::new().with_max_datagram(1_199),
-                Config::new().with_max_datagram(1_200),
-            ),
-            (
-                "max_datagram",
-                Config::new().with_max_datagram(65_508),
-                Config::new().with_max_datagram(65_507),
-            ),
-        ];
-        for (name, bad, good) in cases {
-            assert_eq!(bad.validate().map_err(|error| error.name()), Err(name));
-            assert_eq!(good.validate(), Ok(()), "{name}");
-        }
-    }
-
-    #[test]
-    fn values_of_an_endpoint_are_checked() {
-        let name = |config: EndpointConfig| config.validate().map_err(|error| error.name());
-        assert_eq!(name(EndpointConfig::new().with_backlog(0)), Err("backlog"));
-        assert_eq!(name(EndpointConfig::new().with_backlog(1)), Ok(()));
-        assert_eq!(
-            name(EndpointConfig::new().with_time_wait(Duration::from_secs(3_601))),
-            Err("time_wait")
-        );
-        assert_eq!(
-            name(EndpointConfig::new().with_time_wait(Duration::ZERO)),
-            Ok(())
-        );
-        assert_eq!(
-            name(EndpointConfig::new().with_socket_buffer(0)),
-            Err("socket_buffer")
-        );
-    }
-
-    #[test]
-    fn every_setter_is_seen_by_its_getter() {
-        let ms = Duration::from_millis;
-        let keepalive = Keepalive {
-            idle: ms(1),
-            interval: ms(2),
-            count: 3,
-        };
-        let config = Config::new()
-            .with_connect_timeout(ms(1))
-            .with_user_timeout(Some(ms(2)))
-            .with_idle_timeout(Some(ms(3)))
-            .with_keepalive(Some(keepalive))
-            .with_send_buffer(4_000)
-            .with_receive_window(5_000)
-            .with_max_ack_delay(ms(6))
-            .with_max_datagram(7_000)
-            .with_nodelay(true)
-            .with_abort_on_unread(true);
-        assert_eq!(config.connect_timeout(), ms(1));
-        assert_eq!(config.user_timeout(), Some(ms(2)));
-        assert_eq!(config.idle_timeout(), Some(ms(3)));
-        assert_eq!(config.keepalive(), Some(keepalive));
-        assert_eq!(config.send_buffer(), 4_000);
-        assert_eq!(config.receive_window(), 5_000);
-        assert_eq!(config.max_ack_delay(), ms(6));
-        assert_eq!(config.max_datagram(), 7_000);
-        assert!(config.nodelay() && config.abort_on_unread());
-        let config = EndpointConfig::new()
-            .with_backlog(1)
-            .with_time_wait(ms(2))
-            .with_socket_buffer(3_000);
-        assert_eq!(
-            (config.backlog(), config.time_wait(), config.socket_buffer()),
-            (1, ms(2), 3_000)
-        );
-    }
-}
+mod tests;

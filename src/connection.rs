@@ -37,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::congestion::Setup;
 use crate::error::{CloseReason, ResetCode};
 use crate::recovery::{Outcome, Recovery};
 use crate::stream::{Assembler, RecvCredit, SendBuffer, SendCredit};
@@ -298,7 +299,15 @@ impl Connection {
             fin_order: FinOrder::None,
             fin_ever_sent: false,
             read_shut_at: None,
-            recovery: Recovery::new(local_first, mtu.size()),
+            recovery: Recovery::new(
+                local_first,
+                config.congestion().clone(),
+                Setup {
+                    mtu: mtu.size(),
+                    seed,
+                    loss_tolerance: config.loss_tolerance(),
+                },
+            ),
             mtu,
             outcome: Outcome::default(),
             acks: Acks::new(PacketNumber::new(1), config.max_ack_delay()),

@@ -99,6 +99,7 @@
 //! | `sim` | no | the simulator |
 
 pub mod config;
+pub mod congestion;
 pub mod connection;
 pub mod endpoint;
 pub mod error;
@@ -117,6 +118,7 @@ mod net;
 mod runtime;
 
 pub use config::{Config, EndpointConfig, Keepalive};
+pub use congestion::Congestion;
 pub use connection::{Info, TcpState};
 pub use error::CloseReason;
 #[cfg(feature = "runtime")]

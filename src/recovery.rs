@@ -1,7 +1,6 @@
 //! Which packets arrived, which are lost, and when the next one may leave: knows packets and byte
 //! counts, never the stream's contents (RFC 9002; docs/ARCHITECTURE.md, "One lost segment").
 
-pub mod congestion;
 mod loss;
 mod pacer;
 mod pto;
@@ -12,10 +11,10 @@ mod sent_packets;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::congestion::{AckSample, Algorithm, Cause, Congested, Congestion, Controller, Setup};
 use crate::time::{Deadline, Time, Timer};
 use crate::wire::PacketNumber;
 
-use congestion::{AckSample, Algorithm, CongestionEvent, Controller, NewReno};
 use loss::{LostRun, Verdict};
 use pto::ProbeTimer;
 
@@ -38,12 +37,13 @@ const PERSISTENT_TIMEOUTS: u32 = 3;
 /// Loss recovery, congestion control and pacing of one connection.
 ///
 /// ```
+/// use aqueduct::congestion::{Congestion, Setup};
 /// use aqueduct::recovery::{Admission, Contents, Outcome, Recovery, SendClass, SentPacket};
 /// use aqueduct::time::Time;
 /// use aqueduct::wire::{Offset, PacketNumber};
 /// use std::time::Duration;
 ///
-/// let mut recovery = Recovery::new(PacketNumber::new(1), 1_200);
+/// let mut recovery = Recovery::new(PacketNumber::new(1), Congestion::NewReno, Setup::new(1_200));
 /// let number = recovery.next_number();
 /// assert_eq!(recovery.admission(Time::ZERO, 1_200, SendClass::Data), Admission::Send);
 /// let data = Offset::new(0)..Offset::new(1_000);
@@ -65,6 +65,8 @@ pub struct Recovery {
     rtt: RttEstimator,
     probe_timer: ProbeTimer,
     controller: Algorithm,
+    choice: Congestion,
+    setup: Setup,
     pacer: Pacer,
     /// The newest packet in flight when the window was full last. Packets above were sent with room to
     /// spare: their arrival does not show that a wider window would have been used. Noted when packets
@@ -105,13 +107,16 @@ struct NewlyAcked {
 }
 
 impl Recovery {
-    /// Recovery whose first packet will be `first`, with datagrams of at most `mtu` bytes.
-    pub fn new(first: PacketNumber, mtu: u16) -> Self {
+    /// Recovery whose first packet will be `first`, with congestion control of one's choice.
+    pub fn new(first: PacketNumber, choice: Congestion, setup: Setup) -> Self {
+        let mtu = setup.mtu;
         Recovery {
             sent: SentPackets::new(first),
             rtt: RttEstimator::default(),
             probe_timer: ProbeTimer::default(),
-            controller: Algorithm::NewReno(NewReno::new(mtu)),
+            controller: Algorithm::new(&choice, setup),
+            choice,
+            setup,
             pacer: Pacer::new(mtu),
             full_through: None,
             lost_run: LostRun::default(),
@@ -229,7 +234,10 @@ impl Recovery {
         let reduced = self.detect_losses(now, out);
         if !reduced {
             self.controller.on_ack(&AckSample {
+                now,
                 newly_acked: newly.growth,
+                growth: newly.growth,
+                ..AckSample::default()
             });
         }
         if self.counts.lost == lost_before {
@@ -400,12 +408,20 @@ impl Recovery {
         }
         if congested {
             self.reduced_from = self.next_number();
-            self.controller.on_congestion(CongestionEvent::Loss);
+            self.controller.on_congestion(&Congested {
+                now,
+                cause: Cause::Loss,
+                inflight: self.bytes_in_flight,
+            });
         }
         if persistent {
             self.lost_run.clear();
             self.rtt.forget_min_rtt();
-            self.controller.on_congestion(CongestionEvent::Persistent);
+            self.controller.on_congestion(&Congested {
+                now,
+                cause: Cause::Persistent,
+                inflight: self.bytes_in_flight,
+            });
         }
         congested || persistent
     }
@@ -441,7 +457,7 @@ impl Recovery {
             return;
         };
         if now - since > self.pto().max(IDLE_MIN) {
-            self.controller.on_restart_from_idle();
+            self.controller.on_restart_from_idle(now, 0);
             self.repace(now);
             self.pacer.restart(now);
         }
@@ -458,7 +474,8 @@ impl Recovery {
 
     fn restart_congestion(&mut self, mtu: u16) {
         self.mtu = mtu;
-        self.controller = Algorithm::NewReno(NewReno::new(mtu));
+        self.setup.mtu = mtu;
+        self.controller = Algorithm::new(&self.choice, self.setup);
         self.pacer = Pacer::new(mtu);
         self.full_through = None;
         self.reduced_from = self.next_number();

@@ -24,15 +24,16 @@ const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[(
     "a table: a packet of every kind",
 )];
 
-/// Modules that import nothing of the crate (but `config`, which may use two of them).
+/// Modules that import nothing of the crate (but `config`, which may use two of them, and names the congestion control).
 const LEAVES: &[&str] = &["time", "range_set", "config", "limits", "error"];
 
 /// Which top-level modules a top-level module may import beside the leaves (docs/ARCHITECTURE.md, "Layers").
 const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("stream", &["wire"]),
-    ("recovery", &["wire"]),
-    ("connection", &["wire", "stream", "recovery"]),
+    ("congestion", &["wire"]),
+    ("recovery", &["wire", "congestion"]),
+    ("connection", &["wire", "stream", "congestion", "recovery"]),
     ("endpoint", &["wire", "stream", "recovery", "connection"]),
     (
         "sim",
@@ -58,7 +59,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Whether `module` may name `imported`; `None` if nobody said what `module` is.
 fn may_import(module: &str, imported: &str) -> Option<bool> {
     if module == "config" {
-        return Some(["time", "limits"].contains(&imported));
+        return Some(["time", "limits", "congestion"].contains(&imported));
     }
     if LEAVES.contains(&module) {
         return Some(false);
@@ -81,6 +82,7 @@ const CORE: &[&str] = &[
     "error",
     "wire",
     "stream",
+    "congestion",
     "recovery",
     "connection",
     "endpoint",

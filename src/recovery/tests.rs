@@ -46,7 +46,7 @@ struct Script {
 
 impl Script {
     fn new() -> Self {
-        let recovery = Recovery::new(number(0), MTU);
+        let recovery = Recovery::new(number(0), Congestion::NewReno, Setup::new(MTU));
         let out = Outcome::default();
         Script { recovery, out }
     }

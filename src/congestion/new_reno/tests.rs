@@ -4,8 +4,20 @@ use super::*;
 
 const MTU: u16 = 1_200;
 
+fn congested(cause: Cause) -> Congested {
+    Congested {
+        now: Time::ZERO,
+        cause,
+        inflight: 0,
+    }
+}
+
 fn acked(bytes: u64) -> AckSample {
-    AckSample { newly_acked: bytes }
+    AckSample {
+        newly_acked: bytes,
+        growth: bytes,
+        ..AckSample::default()
+    }
 }
 
 /// A controller in congestion avoidance with a window of `datagrams`.
@@ -13,7 +25,7 @@ fn avoiding(datagrams: u64) -> NewReno {
     let mut reno = NewReno::new(MTU);
     let target = 2 * datagrams * u64::from(MTU);
     reno.on_ack(&acked(target - reno.cwnd()));
-    reno.on_congestion(CongestionEvent::Loss);
+    reno.on_congestion(&congested(Cause::Loss));
     assert_eq!(reno.cwnd(), datagrams * u64::from(MTU));
     reno
 }
@@ -68,7 +80,7 @@ fn congestion_avoidance_grows_by_one_datagram_a_window() {
 #[test]
 fn what_slow_start_leaves_over_counts_for_congestion_avoidance() {
     let mut reno = avoiding(20);
-    reno.on_congestion(CongestionEvent::Persistent);
+    reno.on_congestion(&congested(Cause::Persistent));
     assert_eq!((reno.cwnd(), reno.ssthresh()), (2_400, 24_000));
     // 21,600 bytes reach ssthresh, 24,000 make a window: one datagram on top.
     reno.on_ack(&acked(21_600 + 24_000));
@@ -80,7 +92,7 @@ fn a_loss_halves_the_window_but_leaves_two_datagrams() {
     let mut reno = avoiding(20);
     let halves = [12_000, 6_000, 3_000, 2_400, 2_400];
     for window in halves {
-        reno.on_congestion(CongestionEvent::Loss);
+        reno.on_congestion(&congested(Cause::Loss));
         assert_eq!((reno.cwnd(), reno.ssthresh()), (window, window));
     }
 }
@@ -88,10 +100,10 @@ fn a_loss_halves_the_window_but_leaves_two_datagrams() {
 #[test]
 fn a_long_pause_leads_back_to_the_initial_window() {
     let mut reno = avoiding(100);
-    reno.on_restart_from_idle();
+    reno.on_restart_from_idle(Time::ZERO, 0);
     assert_eq!((reno.cwnd(), reno.ssthresh()), (12_000, 120_000));
     let mut small = avoiding(8);
-    small.on_restart_from_idle();
+    small.on_restart_from_idle(Time::ZERO, 0);
     assert_eq!(small.cwnd(), 9_600, "a pause never widens the window");
 }
 
@@ -131,7 +143,7 @@ fn ten_terabytes_are_counted_exactly() {
         reno.pacing_rate(Duration::from_millis(1)),
         (12_000 + total) * 2_000
     );
-    reno.on_congestion(CongestionEvent::Loss);
+    reno.on_congestion(&congested(Cause::Loss));
     let half = (12_000 + total) / 2;
     assert_eq!(reno.cwnd(), half);
     // A whole window more, in pieces: one datagram.
@@ -178,9 +190,9 @@ proptest! {
                     // Below one window a datagram may be added for bytes counted earlier.
                     prop_assert!(reno.cwnd() - before <= bytes + u64::from(reno.mtu));
                 }
-                Op::Loss => reno.on_congestion(CongestionEvent::Loss),
-                Op::Persistent => reno.on_congestion(CongestionEvent::Persistent),
-                Op::Idle => reno.on_restart_from_idle(),
+                Op::Loss => reno.on_congestion(&congested(Cause::Loss)),
+                Op::Persistent => reno.on_congestion(&congested(Cause::Persistent)),
+                Op::Idle => reno.on_restart_from_idle(Time::ZERO, 0),
                 Op::Mtu(mtu) => reno.on_mtu(mtu),
             }
             prop_assert!(reno.cwnd() >= minimum_window(reno.mtu));

@@ -3,18 +3,20 @@
 
 use std::time::Duration;
 
-use super::{AckSample, CongestionEvent, Controller, initial_window, minimum_window};
+use super::{AckSample, Cause, Congested, Controller, initial_window, minimum_window};
+use crate::time::Time;
 
 /// The controller. All figures are bytes.
 ///
 /// ```
-/// use aqueduct::recovery::congestion::{AckSample, CongestionEvent, Controller, NewReno};
+/// use aqueduct::congestion::{AckSample, Cause, Congested, Controller, NewReno};
+/// use aqueduct::time::Time;
 ///
 /// let mut reno = NewReno::new(1_200);
 /// assert_eq!(reno.cwnd(), 12_000);
-/// reno.on_ack(&AckSample { newly_acked: 12_000 });
+/// reno.on_ack(&AckSample { newly_acked: 12_000, growth: 12_000, ..AckSample::default() });
 /// assert_eq!(reno.cwnd(), 24_000);
-/// reno.on_congestion(CongestionEvent::Loss);
+/// reno.on_congestion(&Congested { now: Time::ZERO, cause: Cause::Loss, inflight: 24_000 });
 /// assert_eq!(reno.cwnd(), 12_000);
 /// ```
 #[derive(Clone, Debug)]
@@ -67,24 +69,24 @@ impl NewReno {
 
 impl Controller for NewReno {
     fn on_ack(&mut self, sample: &AckSample) {
-        let beyond = self.slow_start(sample.newly_acked);
+        let beyond = self.slow_start(sample.growth);
         self.avoid_congestion(beyond);
     }
 
-    fn on_congestion(&mut self, event: CongestionEvent) {
+    fn on_congestion(&mut self, event: &Congested) {
         let least = minimum_window(self.mtu);
         self.credit = 0;
-        match event {
-            CongestionEvent::Loss => {
+        match event.cause {
+            Cause::Loss | Cause::Mark => {
                 self.ssthresh = (self.cwnd / 2).max(least);
                 self.cwnd = self.ssthresh;
             }
             // What the loss before it said of ssthresh stays true: slow start leads back there.
-            CongestionEvent::Persistent => self.cwnd = least,
+            Cause::Persistent => self.cwnd = least,
         }
     }
 
-    fn on_restart_from_idle(&mut self) {
+    fn on_restart_from_idle(&mut self, _now: Time, _delivered: u64) {
         self.cwnd = self.cwnd.min(initial_window(self.mtu));
         self.credit = 0;
     }
