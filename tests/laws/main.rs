@@ -3,5 +3,8 @@
 //!
 //! A failing law prints its seed; `AQUEDUCT_SEED=<seed> cargo test --test laws <name>` runs that one again.
 
+mod agreement;
+mod fairness;
 mod laboratory;
 mod support;
+mod twin;
