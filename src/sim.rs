@@ -42,6 +42,7 @@
 
 mod app;
 pub mod apps;
+mod bottleneck;
 mod check;
 pub mod content;
 mod drive;
@@ -67,7 +68,8 @@ use crate::time::Time;
 use crate::wire::Batch;
 
 pub use app::{App, Io};
-pub use fault::{Corruption, Fate, Loss, Passing};
+pub use bottleneck::{Bottleneck, BottleneckId, BottleneckStats, QueueMeter};
+pub use fault::{Corruption, EcnFault, Fate, Loss, Passing};
 pub use host::Report;
 pub use link::{Link, LinkStats, Reorder};
 pub use random::Rng;
@@ -299,7 +301,7 @@ impl Sim {
 
     /// A datagram comes to `to` as if from `from`, now, past all links.
     pub fn inject(&mut self, from: SocketAddr, to: HostId, datagram: &[u8]) {
-        self.arrive(to, from, datagram);
+        self.arrive(to, from, None, datagram);
     }
 
     // --- connections ----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::connection::{Event, IcmpError};
 use crate::endpoint::Route;
-use crate::wire::{self, Kind, Meta, Packet, Transmit};
+use crate::wire::{self, Ecn, Kind, Meta, Packet, Transmit};
 
 use super::app::Io;
 use super::host::Process;
@@ -24,6 +24,8 @@ impl Sim {
         match happening {
             Happening::Arrival { link, parcel } => self.on_arrival(link, parcel),
             Happening::Departure { link, parcel } => self.network.enter(self.now, link, parcel),
+            Happening::Joins { link, parcel } => self.network.join(self.now, link, parcel),
+            Happening::Served { bottleneck } => self.network.serve(self.now, bottleneck),
             Happening::Release { link, id } => self.network.release(self.now, link, id),
             Happening::PortUnreachable { host, parcel } => self.on_unreachable(host, &parcel),
             Happening::ConnectionTimer { connection } => self.on_connection_timer(connection),
@@ -46,10 +48,10 @@ impl Sim {
             .record(now, Step::Delivered, sender, receiver, &parcel.bytes);
         match host.process {
             Process::Running => {
-                self.arrive(receiver, parcel.from, &parcel.bytes);
+                self.arrive(receiver, parcel.from, parcel.ecn, &parcel.bytes);
                 self.network.recycle(parcel.bytes);
             }
-            Process::Paused(_) => host.store(parcel.from, parcel.bytes),
+            Process::Paused(_) => host.store(parcel),
             Process::Dead => {
                 let way_back = self.network.route(receiver, sender);
                 if let Some(back) = way_back {
@@ -65,9 +67,15 @@ impl Sim {
     }
 
     /// One datagram, and all that follows from it.
-    pub(super) fn arrive(&mut self, host: HostId, from: SocketAddr, bytes: &[u8]) {
+    pub(super) fn arrive(
+        &mut self,
+        host: HostId,
+        from: SocketAddr,
+        ecn: Option<Ecn>,
+        bytes: &[u8],
+    ) {
         self.is_reset = wire::glance(bytes).is_ok_and(|glance| glance.kind == Kind::Rst);
-        if let Some(key) = self.receive(host, from, bytes) {
+        if let Some(key) = self.receive(host, from, ecn, bytes) {
             self.drain(key);
         }
         self.is_reset = false;
@@ -75,12 +83,18 @@ impl Sim {
     }
 
     /// One datagram goes to its connection; which.
-    fn receive(&mut self, host: HostId, from: SocketAddr, bytes: &[u8]) -> Option<usize> {
+    fn receive(
+        &mut self,
+        host: HostId,
+        from: SocketAddr,
+        ecn: Option<Ecn>,
+        bytes: &[u8],
+    ) -> Option<usize> {
         let now = self.now;
         let meta = Meta {
             from,
             to_ip: None,
-            ecn: None,
+            ecn,
         };
         let state = &mut self.hosts[host.0];
         self.batch.clear();
@@ -233,11 +247,11 @@ impl Sim {
     fn receive_batch(&mut self, host: HostId) {
         let mut touched = std::mem::take(&mut self.touched);
         for _ in 0..RECEIVE_BATCH {
-            let Some((from, bytes)) = self.hosts[host.0].inbox.pop_front() else {
+            let Some(parcel) = self.hosts[host.0].inbox.pop_front() else {
                 break;
             };
-            self.hosts[host.0].inbox_bytes -= bytes.len();
-            touched.extend(self.receive(host, from, &bytes));
+            self.hosts[host.0].inbox_bytes -= parcel.bytes.len();
+            touched.extend(self.receive(host, parcel.from, parcel.ecn, &parcel.bytes));
         }
         touched.sort_unstable();
         touched.dedup();
@@ -324,8 +338,7 @@ impl Sim {
             self.violate("I13: a RST answers a RST".to_owned());
         }
         for datagram in self.batch.datagrams() {
-            self.network
-                .send(self.now, host, from, transmit.to, datagram);
+            self.network.send(self.now, host, from, transmit, datagram);
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::time::Time;
-use crate::wire::{self, Packet};
+use crate::wire::{self, Ecn, Packet};
 
 use super::{HostId, Rng};
 
@@ -157,6 +157,21 @@ impl Corruption {
     }
 }
 
+/// What a broken box does with the ECN field of datagrams whose sender set it (RFC 9000 s13.4.2 lists such boxes).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EcnFault {
+    /// Nothing.
+    None,
+    /// Clears it.
+    Bleach,
+    /// Turns ECT(0) into ECT(1).
+    Ect1,
+    /// Marks all, congested or not.
+    Ce,
+    /// Drops the datagram.
+    Drop,
+}
+
 /// A datagram that passes a filter.
 #[derive(Clone, Copy, Debug)]
 pub struct Passing<'d> {
@@ -172,6 +187,8 @@ pub struct Passing<'d> {
     pub to: SocketAddr,
     /// How many datagrams this filter saw before.
     pub index: u64,
+    /// Its ECN field, unless that is Not-ECT.
+    pub ecn: Option<Ecn>,
     /// The datagram.
     pub bytes: &'d [u8],
 }
@@ -196,6 +213,8 @@ pub enum Fate {
     Delay(Duration),
     /// This goes on in its place.
     Replace(Vec<u8>),
+    /// It goes on with this ECN field.
+    Remark(Option<Ecn>),
     /// It goes on, and these go to the same address with it, as if from the same sender.
     Inject(Vec<Vec<u8>>),
 }

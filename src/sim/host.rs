@@ -11,6 +11,7 @@ use crate::error::CloseReason;
 use crate::time::Time;
 
 use super::check::Tap;
+use super::link::Parcel;
 use super::{App, HostId, Rng};
 
 /// Whether a host's process does anything.
@@ -41,7 +42,7 @@ pub(super) struct Host {
     /// Until then the socket takes no datagram to send.
     pub(super) sends_refused_until: Time,
     /// Datagrams in the socket buffer of a paused process, and their bytes.
-    pub(super) inbox: VecDeque<(SocketAddr, Vec<u8>)>,
+    pub(super) inbox: VecDeque<Parcel>,
     pub(super) inbox_bytes: usize,
     pub(super) inbox_bytes_max: usize,
     pub(super) inbox_drops: u64,
@@ -106,13 +107,13 @@ impl Host {
     }
 
     /// A datagram reaches the socket buffer of a paused process.
-    pub(super) fn store(&mut self, from: SocketAddr, bytes: Vec<u8>) {
-        if self.inbox_bytes + bytes.len() > self.inbox_bytes_max {
+    pub(super) fn store(&mut self, parcel: Parcel) {
+        if self.inbox_bytes + parcel.bytes.len() > self.inbox_bytes_max {
             self.inbox_drops += 1;
             return;
         }
-        self.inbox_bytes += bytes.len();
-        self.inbox.push_back((from, bytes));
+        self.inbox_bytes += parcel.bytes.len();
+        self.inbox.push_back(parcel);
     }
 }
 

@@ -1,14 +1,15 @@
 //! One direction of a path: which datagrams get through it, when, and in what condition.
 //!
-//! A datagram passes the stages in this order: filters, partition, loss, MTU, duplication, corruption,
-//! queue and rate, delay and jitter. Sizes are those of the UDP payload; headers of UDP and IP count nothing.
+//! A datagram passes the stages in this order: filters, partition, loss, MTU, ECN marks, duplication, corruption,
+//! queue and rate, a bottleneck that is shared with other links, delay and jitter. Sizes are those of the UDP payload; headers of UDP and IP count nothing.
 
 use std::time::Duration;
 
 use crate::time::Time;
+use crate::wire::Ecn;
 
-use super::Rng;
-use super::fault::{Corruption, Loss, LossState};
+use super::fault::{Corruption, EcnFault, Loss, LossState};
+use super::{BottleneckId, Rng};
 
 /// How one direction of a path treats datagrams. A new one is perfect: it adds nothing, not even time.
 ///
@@ -38,6 +39,9 @@ pub struct Link {
     pub(super) corrupt: f64,
     pub(super) replay: f64,
     pub(super) mtu: usize,
+    pub(super) mark: f64,
+    pub(super) ecn: EcnFault,
+    pub(super) bottleneck: Option<BottleneckId>,
 }
 
 /// How a reordered datagram falls behind others.
@@ -72,6 +76,9 @@ impl Link {
             corrupt: 0.0,
             replay: 0.0,
             mtu: usize::MAX,
+            mark: 0.0,
+            ecn: EcnFault::None,
+            bottleneck: None,
         }
     }
 
@@ -153,7 +160,29 @@ impl Link {
         self
     }
 
-    /// The same rate, queue, delay, jitter in order, and MTU; nothing is lost, copied, damaged or reordered any more.
+    /// With this probability a datagram is marked (ECN CE), if its sender says that it understands marks.
+    #[must_use]
+    pub fn mark(mut self, probability: f64) -> Self {
+        self.mark = probability;
+        self
+    }
+
+    /// What a broken box does with the ECN field.
+    #[must_use]
+    pub fn ecn(mut self, fault: EcnFault) -> Self {
+        self.ecn = fault;
+        self
+    }
+
+    /// The link leads through a bottleneck, behind its own queue and rate; several links may lead through one.
+    #[must_use]
+    pub fn through(mut self, bottleneck: BottleneckId) -> Self {
+        self.bottleneck = Some(bottleneck);
+        self
+    }
+
+    /// The same rate, queue, bottleneck, delay, jitter in order, and MTU; nothing is lost, copied, damaged, marked
+    /// or reordered any more.
     #[must_use]
     pub fn without_faults(self) -> Self {
         Link {
@@ -163,6 +192,8 @@ impl Link {
             duplicate: 0.0,
             corrupt: 0.0,
             replay: 0.0,
+            mark: 0.0,
+            ecn: EcnFault::None,
             ..self
         }
     }
@@ -194,8 +225,14 @@ pub struct LinkStats {
     pub partitioned: u64,
     /// Dropped by the loss model.
     pub lost: u64,
-    /// Dropped because the queue was full.
+    /// Dropped because the queue was full, that of the bottleneck included.
     pub overflowed: u64,
+    /// Dropped by the bottleneck's policer.
+    pub policed: u64,
+    /// Dropped because they carried an ECN mark.
+    pub ecn_dropped: u64,
+    /// Marked by the link itself (ECN CE).
+    pub marked: u64,
     /// Dropped because they were larger than the MTU.
     pub too_large: u64,
     /// Additional copies.
@@ -213,7 +250,7 @@ impl LinkStats {
     pub fn faults(&self) -> u64 {
         let dropped = self.filtered + self.partitioned + self.lost + self.overflowed;
         let changed = self.duplicated + self.replayed + self.corrupted + self.reordered;
-        dropped + self.too_large + changed
+        dropped + self.too_large + self.policed + self.ecn_dropped + self.marked + changed
     }
 }
 
@@ -223,6 +260,7 @@ pub(super) struct Parcel {
     pub(super) from: std::net::SocketAddr,
     pub(super) to: std::net::SocketAddr,
     pub(super) bytes: Vec<u8>,
+    pub(super) ecn: Option<Ecn>,
 }
 
 /// What a link does with a datagram that entered.
@@ -230,6 +268,8 @@ pub(super) struct Parcel {
 pub(super) enum Leaving {
     /// It arrives at this time.
     At(Time, Parcel),
+    /// It comes to the bottleneck at this time.
+    Bottleneck(Time, Parcel),
     /// It waits for others; look again at this time if it is still there.
     Held(Time, u64),
 }
@@ -287,10 +327,11 @@ impl LinkState {
     }
 
     /// Takes a datagram in; what leaves, and when, is added to `out`.
-    pub(super) fn enter(&mut self, now: Time, parcel: Parcel, out: &mut Vec<Leaving>) {
+    pub(super) fn enter(&mut self, now: Time, mut parcel: Parcel, out: &mut Vec<Leaving>) {
         if self.is_dropped(&parcel) {
             return;
         }
+        self.change_mark(&mut parcel);
         let old = self.remember(&parcel);
         let mut copies = 0;
         if self.rng.chance(self.link.duplicate) {
@@ -317,10 +358,29 @@ impl LinkState {
             stats.lost += 1;
         } else if parcel.bytes.len() > self.link.mtu {
             stats.too_large += 1;
+        } else if parcel.ecn.is_some() && self.link.ecn == EcnFault::Drop {
+            stats.ecn_dropped += 1;
         } else {
             return false;
         }
         true
+    }
+
+    /// What becomes of the ECN field.
+    fn change_mark(&mut self, parcel: &mut Parcel) {
+        if parcel.ecn.is_none() {
+            return;
+        }
+        if self.rng.chance(self.link.mark) {
+            parcel.ecn = Some(Ecn::Ce);
+            self.stats.marked += 1;
+        }
+        parcel.ecn = match self.link.ecn {
+            EcnFault::Bleach => None,
+            EcnFault::Ect1 if parcel.ecn == Some(Ecn::Ect0) => Some(Ecn::Ect1),
+            EcnFault::Ce => Some(Ecn::Ce),
+            EcnFault::Ect1 | EcnFault::None | EcnFault::Drop => parcel.ecn,
+        };
     }
 
     /// Keeps a copy of the datagram for later, and chooses one of the kept ones to come again.
@@ -340,7 +400,7 @@ impl LinkState {
         old
     }
 
-    /// Damage, queue, rate and delay of one copy.
+    /// Damage, queue and rate of one copy; then the bottleneck, or the way.
     fn transport(&mut self, now: Time, mut parcel: Parcel, out: &mut Vec<Leaving>) {
         if self.rng.chance(self.link.corrupt) {
             self.stats.corrupted += 1;
@@ -350,6 +410,15 @@ impl LinkState {
             self.stats.overflowed += 1;
             return;
         };
+        if self.link.bottleneck.is_some() {
+            out.push(Leaving::Bottleneck(sent_at, parcel));
+        } else {
+            self.travel(sent_at, parcel, out);
+        }
+    }
+
+    /// The way of a datagram whose last bit was sent at `sent_at`: reordering, delay and jitter.
+    pub(super) fn travel(&mut self, sent_at: Time, parcel: Parcel, out: &mut Vec<Leaving>) {
         let is_reordered = self.rng.chance(self.link.reorder);
         self.stats.reordered += u64::from(is_reordered);
         match self.link.reorder_by {

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::time::Time;
+use crate::wire::Transmit;
 
+use super::bottleneck::{Admission, BottleneckState};
 use super::fault::{Fate, Passing};
 use super::link::{Leaving, LinkState, Parcel};
 use super::queue::Queue;
@@ -19,6 +21,10 @@ pub(super) enum Happening {
     Arrival { link: usize, parcel: Parcel },
     /// A delayed datagram enters its link.
     Departure { link: usize, parcel: Parcel },
+    /// A datagram has passed its link's own queue, and comes to the bottleneck behind it.
+    Joins { link: usize, parcel: Parcel },
+    /// The last bit of a datagram leaves a bottleneck.
+    Served { bottleneck: usize },
     /// A datagram that waits for others on this link waits no longer.
     Release { link: usize, id: u64 },
     /// ICMP: the port that this datagram was sent to is closed.
@@ -40,6 +46,8 @@ impl fmt::Debug for Happening {
         f.write_str(match self {
             Happening::Arrival { .. } => "arrival",
             Happening::Departure { .. } => "departure",
+            Happening::Joins { .. } => "joins",
+            Happening::Served { .. } => "served",
             Happening::Release { .. } => "release",
             Happening::PortUnreachable { .. } => "port unreachable",
             Happening::ConnectionTimer { .. } => "connection timer",
@@ -71,6 +79,7 @@ pub(super) struct Network {
     pub(super) queue: Queue<Happening>,
     pub(super) trace: Trace,
     pub(super) links: Vec<LinkState>,
+    pub(super) bottlenecks: Vec<BottleneckState>,
     ends: Vec<(HostId, HostId)>,
     routes: BTreeMap<(HostId, HostId), usize>,
     addresses: BTreeMap<SocketAddr, HostId>,
@@ -89,6 +98,7 @@ impl Network {
             queue: Queue::new(),
             trace: Trace::new(),
             links: Vec::new(),
+            bottlenecks: Vec::new(),
             ends: Vec::new(),
             routes: BTreeMap::new(),
             addresses: BTreeMap::new(),
@@ -158,9 +168,10 @@ impl Network {
         now: Time,
         sender: HostId,
         from: SocketAddr,
-        to: SocketAddr,
+        transmit: &Transmit,
         bytes: &[u8],
     ) {
+        let Transmit { to, ecn, .. } = *transmit;
         let Some(receiver) = self.host_at(to) else {
             return;
         };
@@ -169,7 +180,13 @@ impl Network {
         };
         self.trace.record(now, Step::Sent, sender, receiver, bytes);
         let bytes = self.copy(bytes);
-        self.pass_filters(now, link, Parcel { from, to, bytes });
+        let parcel = Parcel {
+            from,
+            to,
+            bytes,
+            ecn,
+        };
+        self.pass_filters(now, link, parcel);
     }
 
     fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
@@ -196,6 +213,7 @@ impl Network {
                 from,
                 to,
                 ref bytes,
+                ecn,
             } = parcel;
             let index = filter.seen;
             filter.seen += 1;
@@ -206,6 +224,7 @@ impl Network {
                 from,
                 to,
                 index,
+                ecn,
                 bytes,
             }) {
                 Fate::Pass => {}
@@ -216,16 +235,23 @@ impl Network {
                 Fate::Copies(more) => copies += more,
                 Fate::Delay(time) => delay += time,
                 Fate::Replace(bytes) => parcel.bytes = bytes,
+                Fate::Remark(ecn) => parcel.ecn = ecn,
                 Fate::Inject(more) => extra.extend(more),
             }
         }
-        let Parcel { from, to, .. } = parcel;
+        let Parcel { from, to, ecn, .. } = parcel;
         for _ in 0..copies {
             self.depart(now, link, delay, parcel.clone());
         }
         self.depart(now, link, delay, parcel);
         for bytes in extra {
-            self.depart(now, link, delay, Parcel { from, to, bytes });
+            let parcel = Parcel {
+                from,
+                to,
+                bytes,
+                ecn,
+            };
+            self.depart(now, link, delay, parcel);
         }
     }
 
@@ -242,7 +268,7 @@ impl Network {
     pub(super) fn enter(&mut self, now: Time, link: usize, parcel: Parcel) {
         let mut leaving = std::mem::take(&mut self.leaving);
         self.links[link].enter(now, parcel, &mut leaving);
-        self.schedule(link, &mut leaving);
+        self.schedule(now, link, &mut leaving);
         self.leaving = leaving;
     }
 
@@ -250,14 +276,63 @@ impl Network {
     pub(super) fn release(&mut self, now: Time, link: usize, id: u64) {
         let mut leaving = std::mem::take(&mut self.leaving);
         self.links[link].release(now, id, &mut leaving);
-        self.schedule(link, &mut leaving);
+        self.schedule(now, link, &mut leaving);
         self.leaving = leaving;
     }
 
-    fn schedule(&mut self, link: usize, leaving: &mut Vec<Leaving>) {
+    /// A datagram comes to the bottleneck of its link.
+    pub(super) fn join(&mut self, now: Time, link: usize, parcel: Parcel) {
+        let Some(id) = self.links[link].link.bottleneck else {
+            return self.travel(now, link, parcel);
+        };
+        let stats = &mut self.links[link].stats;
+        match self.bottlenecks[id.0].enter(now, link, parcel) {
+            Admission::Passes(parcel) => self.travel(now, link, parcel),
+            Admission::Waits => {}
+            Admission::Begins(at) => self.serve_at(id.0, at),
+            Admission::Overflows(parcel) => {
+                stats.overflowed += 1;
+                self.recycle(parcel.bytes);
+            }
+            Admission::Policed(parcel) => {
+                stats.policed += 1;
+                self.recycle(parcel.bytes);
+            }
+        }
+    }
+
+    /// The bottleneck is to be asked at this time.
+    pub(super) fn serve_at(&mut self, bottleneck: usize, at: Time) {
+        self.queue.push(at, Happening::Served { bottleneck });
+    }
+
+    /// The last bit of a datagram leaves a bottleneck, if its time was not changed.
+    pub(super) fn serve(&mut self, now: Time, bottleneck: usize) {
+        let Some((served, next)) = self.bottlenecks[bottleneck].serve(now) else {
+            return;
+        };
+        if let Some(at) = next {
+            self.serve_at(bottleneck, at);
+        }
+        self.travel(served.leaves_at, served.link, served.parcel);
+    }
+
+    /// A datagram goes its link's way from `sent_at` on.
+    fn travel(&mut self, sent_at: Time, link: usize, parcel: Parcel) {
+        let mut leaving = std::mem::take(&mut self.leaving);
+        self.links[link].travel(sent_at, parcel, &mut leaving);
+        self.schedule(sent_at, link, &mut leaving);
+        self.leaving = leaving;
+    }
+
+    fn schedule(&mut self, now: Time, link: usize, leaving: &mut Vec<Leaving>) {
         for leaving in leaving.drain(..) {
             match leaving {
                 Leaving::At(at, parcel) => self.queue.push(at, Happening::Arrival { link, parcel }),
+                Leaving::Bottleneck(at, parcel) if at <= now => self.join(now, link, parcel),
+                Leaving::Bottleneck(at, parcel) => {
+                    self.queue.push(at, Happening::Joins { link, parcel });
+                }
                 Leaving::Held(at, id) => self.queue.push(at, Happening::Release { link, id }),
             }
         }

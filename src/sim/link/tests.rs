@@ -11,6 +11,7 @@ fn parcel(len: usize) -> Parcel {
         from: address(1),
         to: address(2),
         bytes: vec![7; len],
+        ecn: None,
     }
 }
 
@@ -121,7 +122,7 @@ fn a_reordered_datagram_falls_behind_the_given_number() {
         .iter()
         .filter_map(|leaving| match leaving {
             Leaving::At(_, parcel) => Some(parcel.bytes.len()),
-            Leaving::Held(..) => None,
+            Leaving::Bottleneck(..) | Leaving::Held(..) => None,
         })
         .collect();
     assert_eq!(order, [2, 3, 1, 4]);
@@ -167,4 +168,47 @@ fn what_is_too_large_or_cut_off_vanishes() {
     state.is_down = true;
     assert!(arrival(&mut state, Time::ZERO, 10).is_none());
     assert_eq!((state.stats.too_large, state.stats.partitioned), (1, 1));
+}
+
+#[test]
+fn marks_fall_on_those_who_understand_them_and_boxes_spoil_them() {
+    let leave = |link: Link, ecn: Option<Ecn>| {
+        let (mut state, mut out) = (state(link), Vec::new());
+        let sent = Parcel { ecn, ..parcel(9) };
+        state.enter(Time::ZERO, sent, &mut out);
+        let left = out.pop().map(|leaving| match leaving {
+            Leaving::At(_, parcel) => parcel.ecn,
+            _ => panic!("nothing holds it"),
+        });
+        (left, state.stats.marked, state.stats.ecn_dropped)
+    };
+    let (ect0, ect1, ce) = (Some(Ecn::Ect0), Some(Ecn::Ect1), Some(Ecn::Ce));
+    assert_eq!(leave(Link::new().mark(1.0), ect0), (Some(ce), 1, 0));
+    assert_eq!(leave(Link::new().mark(1.0), None), (Some(None), 0, 0));
+    let faulty = |fault, ecn| leave(Link::new().ecn(fault), ecn).0;
+    assert_eq!(faulty(EcnFault::Bleach, ce), Some(None));
+    assert_eq!(faulty(EcnFault::Ect1, ect0), Some(ect1));
+    assert_eq!(faulty(EcnFault::Ect1, ce), Some(ce));
+    assert_eq!(faulty(EcnFault::Ce, ect0), Some(ce));
+    assert_eq!(faulty(EcnFault::Ce, None), Some(None));
+    assert_eq!(faulty(EcnFault::Drop, None), Some(None));
+    assert_eq!(leave(Link::new().ecn(EcnFault::Drop), ect0), (None, 0, 1));
+    let clean = Link::new().mark(1.0).ecn(EcnFault::Drop).without_faults();
+    assert_eq!(leave(clean, ect0), (Some(ect0), 0, 0));
+}
+
+#[test]
+fn a_link_with_a_bottleneck_hands_on_what_its_own_rate_lets_through() {
+    let link = Link::new()
+        .rate_bits(8_000_000)
+        .delay(Duration::from_millis(5));
+    let mut state = state(link.through(BottleneckId(0)));
+    let mut out = Vec::new();
+    state.enter(Time::ZERO, parcel(1_000), &mut out);
+    let Some(Leaving::Bottleneck(at, sent)) = out.pop() else {
+        panic!("it comes to the bottleneck");
+    };
+    assert_eq!((at, state.stats.delivered), (Time::from_millis(1), 0));
+    state.travel(Time::from_millis(20), sent, &mut out);
+    assert!(matches!(out[..], [Leaving::At(at, _)] if at == Time::from_millis(25)));
 }
