@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use aqueduct::recovery::{Contents, SentPacket, SentPackets};
+use aqueduct::recovery::{Contents, SentPacket, SentPackets, Snapshot};
 use aqueduct::time::Time;
 use aqueduct::wire::{Offset, PacketNumber};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -26,7 +26,11 @@ fn packet(number: PacketNumber) -> SentPacket {
 fn send(sent: &mut SentPackets, now: &mut u64, count: u64) {
     for _ in 0..count {
         *now += 1_000;
-        sent.push(Time::from_nanos(*now), &packet(sent.next_number()));
+        let snapshot = Snapshot {
+            sent_at: Time::from_nanos(*now),
+            ..Snapshot::default()
+        };
+        sent.push(&packet(sent.next_number()), &snapshot);
     }
 }
 

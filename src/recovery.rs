@@ -1,38 +1,39 @@
 //! Which packets arrived, which are lost, and when the next one may leave: knows packets and byte
 //! counts, never the stream's contents (RFC 9002; docs/ARCHITECTURE.md, "One lost segment").
 
+mod acknowledgement;
+mod delivery;
+mod detection;
 mod loss;
 mod pacer;
 mod pto;
 mod report;
 mod rtt;
 mod sent_packets;
+mod usage;
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::congestion::{AckSample, Algorithm, Cause, Congested, Congestion, Controller, Setup};
-use crate::time::{Deadline, Time, Timer};
+use crate::congestion::{Algorithm, Congestion, Controller, Sent, Setup};
+use crate::time::Time;
 use crate::wire::PacketNumber;
 
-use loss::{LostRun, Verdict};
+use delivery::Delivery;
+use loss::LostRun;
 use pto::ProbeTimer;
+use usage::Usage;
 
 pub use pacer::Pacer;
 pub use report::{
-    AckOfUnsent, Admission, Contents, Outcome, RecoverySnapshot, SendClass, SentPacket,
+    AckOfUnsent, Admission, Contents, Limit, Outcome, RecoverySnapshot, SendClass, SentPacket,
 };
 pub use rtt::{GRANULARITY, INITIAL_RTT, RttEstimator};
-pub use sent_packets::{Oldest, Resolved, SentPackets};
+pub use sent_packets::{Oldest, Resolved, SentPackets, Snapshot};
 
 /// Below this round trip nothing is paced: a timer would cost more than it spreads.
 const PACED_RTT_MIN: Duration = Duration::from_micros(250);
 /// A pause that ends the trust in the window, unless the probe timeout is longer.
 const IDLE_MIN: Duration = Duration::from_secs(1);
-/// Probes for one timeout (RFC 9002 s6.2.4).
-const PROBES_MAX: usize = 2;
-/// Probe timeouts that a run of losses must be longer than (RFC 9002 s7.6.1).
-const PERSISTENT_TIMEOUTS: u32 = 3;
 
 /// Loss recovery, congestion control and pacing of one connection.
 ///
@@ -68,10 +69,8 @@ pub struct Recovery {
     choice: Congestion,
     setup: Setup,
     pacer: Pacer,
-    /// The newest packet in flight when the window was full last. Packets above were sent with room to
-    /// spare: their arrival does not show that a wider window would have been used. Noted when packets
-    /// leave: when their acknowledgements come, every window looks wide.
-    full_through: Option<PacketNumber>,
+    delivery: Delivery,
+    usage: Usage,
     lost_run: LostRun,
     mtu: u16,
     max_ack_delay: Duration,
@@ -95,15 +94,8 @@ struct Counts {
     acked: u64,
     lost: u64,
     spurious: u64,
-}
-
-/// What one ACK block settled.
-#[derive(Debug, Default)]
-struct NewlyAcked {
-    /// The largest number, and when it was sent if it was still in flight.
-    largest: Option<(PacketNumber, Option<Time>)>,
-    /// Bytes for which the window may grow.
-    growth: u64,
+    bytes_lost: u64,
+    bytes_spurious: u64,
 }
 
 impl Recovery {
@@ -118,7 +110,8 @@ impl Recovery {
             choice,
             setup,
             pacer: Pacer::new(mtu),
-            full_through: None,
+            delivery: Delivery::default(),
+            usage: Usage::new(first),
             lost_run: LostRun::default(),
             mtu,
             max_ack_delay: Duration::ZERO,
@@ -182,109 +175,44 @@ impl Recovery {
         }
     }
 
-    /// A numbered packet left. `app_limited`: nothing more is waiting behind it.
+    /// A numbered packet left. `last`: nothing more is waiting behind it.
     ///
     /// # Panics
     /// If its number is not `next_number()`.
-    pub fn on_sent(&mut self, now: Time, packet: SentPacket, app_limited: bool) {
-        self.end_idle(now);
-        self.sent.push(now, &packet);
+    pub fn on_sent(&mut self, now: Time, packet: SentPacket, last: bool) {
+        let idle = self.end_idle(now);
+        let (size, inflight) = (u64::from(packet.size), self.bytes_in_flight);
+        let snapshot = self.delivery.on_sent(now, packet.number, size, inflight);
+        self.sent.push(&packet, &snapshot);
         self.counts.sent += 1;
-        self.bytes_in_flight += u64::from(packet.size);
+        self.bytes_in_flight += size;
         self.probe_timer.on_sent(now, packet.imm);
-        if self.cwnd_room() < u64::from(self.mtu) {
-            self.full_through = Some(packet.number);
+        let is_full = self.is_window_full();
+        if is_full {
+            self.usage.on_full(packet.number);
         }
-        self.pacer.on_sent(now, packet.size, app_limited);
+        self.pacer.on_sent(now, packet.size, last);
+        self.controller.on_sent(&Sent {
+            now,
+            size,
+            inflight,
+            app_limited: last && !is_full,
+            idle,
+        });
         self.forget_old_losses(now);
     }
 
-    /// An ACK block arrived: `ranges` highest first. Work is proportional to what is newly resolved.
-    ///
-    /// # Errors
-    /// [`AckOfUnsent`]; nothing has changed then.
-    pub fn on_ack(
-        &mut self,
-        now: Time,
-        ranges: impl Iterator<Item = RangeInclusive<PacketNumber>> + Clone,
-        delay: Duration,
-        out: &mut Outcome,
-    ) -> Result<(), AckOfUnsent> {
-        let next = self.next_number();
-        if ranges.clone().any(|range| *range.end() >= next) {
-            return Err(AckOfUnsent);
-        }
-        let named = ranges.clone().next().map(|range| *range.end());
-        let overslept = self.has_overslept(now);
-        let newly = self.settle(ranges, out);
-        out.probes = 0;
-        out.largest_newly_acked = newly.largest.map(|(largest, _)| largest);
-        let Some((largest, sent_at)) = newly.largest else {
-            return Ok(());
-        };
-        self.largest_acked = self.largest_acked.max(Some(largest));
-        self.probe_timer.on_newly_acked(now);
-        // The delay that the block tells is that of the largest number it names (RFC 9002 s5.1).
-        if let Some(sent_at) = sent_at.filter(|_| named == Some(largest) && !overslept) {
-            if largest >= self.path_from {
-                self.sample_rtt(now - sent_at, delay.min(self.max_ack_delay));
-            }
-        }
-        let lost_before = self.counts.lost;
-        let reduced = self.detect_losses(now, out);
-        if !reduced {
-            self.controller.on_ack(&AckSample {
-                now,
-                newly_acked: newly.growth,
-                growth: newly.growth,
-                ..AckSample::default()
-            });
-        }
-        if self.counts.lost == lost_before {
-            self.sent.quiet();
-        }
-        self.after_event(now);
-        Ok(())
+    /// Everything that may leave has left the core and found room below it; `limit` holds the rest back.
+    pub fn on_drained(&mut self, now: Time, limit: Limit) {
+        let (mtu, room) = (self.mtu, self.cwnd_room());
+        let open_at =
+            (!self.is_window_full()).then(|| self.pacer.ready_at(now, mtu, room).unwrap_or(now));
+        self.delivery.on_drained(limit, open_at);
     }
 
-    /// Whether the driver has missed a deadline by more than a probe timeout: the process slept, and the
-    /// time that an acknowledgement waited in the socket is no round trip.
-    fn has_overslept(&self, now: Time) -> bool {
-        self.deadline().is_some_and(|due| due.at + self.pto() < now)
-    }
-
-    /// The deadline has come: packets are lost by age, or probes are wanted. Nothing happens before it.
-    pub fn on_timeout(&mut self, now: Time, out: &mut Outcome) {
-        out.probes = 0;
-        out.largest_newly_acked = None;
-        let Some(deadline) = self.deadline().filter(|deadline| deadline.at <= now) else {
-            return;
-        };
-        if deadline.why == Timer::Loss {
-            self.detect_losses(now, out);
-            self.probe_timer.on_lost_by_age(now);
-        } else {
-            self.probe_timer.on_fired(now);
-            let probes = self.sent.in_flight().min(PROBES_MAX);
-            out.probes = u8::try_from(probes).unwrap_or(u8::MAX);
-        }
-        self.after_event(now);
-    }
-
-    /// When `on_timeout` must be called; `None` exactly when nothing ack-eliciting is in flight.
-    pub fn deadline(&self) -> Option<Deadline> {
-        let oldest = self.sent.oldest_in_flight()?;
-        let threshold = loss::time_threshold(&self.rtt);
-        Some(match loss::lost_at(oldest, self.largest_acked, threshold) {
-            Some(at) => Deadline {
-                at,
-                why: Timer::Loss,
-            },
-            None => Deadline {
-                at: self.probe_timer.deadline(&self.rtt, self.max_ack_delay),
-                why: Timer::Probe,
-            },
-        })
+    /// Whether the window has no room for another packet.
+    fn is_window_full(&self) -> bool {
+        self.cwnd_room() < u64::from(self.mtu)
     }
 
     /// Whether the number was sent and is neither acknowledged nor forgotten.
@@ -335,6 +263,10 @@ impl Recovery {
             packets_acked: self.counts.acked,
             packets_lost: self.counts.lost,
             packets_spurious: self.counts.spurious,
+            bytes_lost: self.counts.bytes_lost,
+            bytes_spurious: self.counts.bytes_spurious,
+            delivery_rate: self.delivery.latest_rate(),
+            state: self.controller.state(),
             packets_in_flight: u64::try_from(self.sent.in_flight()).unwrap_or(u64::MAX),
             pto_count: self.probe_timer.count(),
         }
@@ -348,91 +280,6 @@ impl Recovery {
     /// Bytes of the window that are free.
     pub fn cwnd_room(&self) -> u64 {
         self.controller.cwnd().saturating_sub(self.bytes_in_flight)
-    }
-
-    /// Takes what `ranges` name out of flight.
-    fn settle(
-        &mut self,
-        ranges: impl Iterator<Item = RangeInclusive<PacketNumber>>,
-        out: &mut Outcome,
-    ) -> NewlyAcked {
-        let mut newly = NewlyAcked::default();
-        for range in ranges {
-            self.sent.acknowledge(range, |number, packet| {
-                let largest = Some((number, packet.sent_at));
-                newly.largest = newly.largest.max(largest);
-                if packet.sent_at.is_none() {
-                    self.counts.spurious += 1;
-                    self.lost_run.on_late_ack(number);
-                } else {
-                    self.counts.acked += 1;
-                    let size = u64::from(packet.size);
-                    if number >= self.path_from {
-                        self.bytes_in_flight -= size;
-                    }
-                    if number >= self.reduced_from && Some(number) <= self.full_through {
-                        newly.growth += size;
-                    }
-                }
-                out.acked
-                    .push(of_path(packet.contents, number >= self.path_from));
-            });
-        }
-        newly
-    }
-
-    /// Declares lost what is lost by now, and answers congestion once for each round trip (RFC 9002
-    /// s7.3.2); true if the window was reduced.
-    fn detect_losses(&mut self, now: Time, out: &mut Outcome) -> bool {
-        let threshold = loss::time_threshold(&self.rtt);
-        let (mut congested, mut persistent) = (false, false);
-        while let Some(packet) = self.sent.oldest_in_flight() {
-            if loss::judge(now, packet, self.largest_acked, threshold) != Verdict::Lost {
-                break;
-            }
-            let Some(lost) = self.sent.lose_oldest(now) else {
-                break;
-            };
-            self.counts.lost += 1;
-            if packet.number >= self.path_from {
-                self.bytes_in_flight -= u64::from(lost.size);
-            }
-            if lost.contents.mtu_probe.is_some() {
-                self.lost_run.pass_over(packet.number);
-            } else {
-                congested |= packet.number >= self.reduced_from;
-                persistent |= self.is_persistent(packet);
-            }
-            out.lost
-                .push(of_path(lost.contents, packet.number >= self.path_from));
-        }
-        if congested {
-            self.reduced_from = self.next_number();
-            self.controller.on_congestion(&Congested {
-                now,
-                cause: Cause::Loss,
-                inflight: self.bytes_in_flight,
-            });
-        }
-        if persistent {
-            self.lost_run.clear();
-            self.rtt.forget_min_rtt();
-            self.controller.on_congestion(&Congested {
-                now,
-                cause: Cause::Persistent,
-                inflight: self.bytes_in_flight,
-            });
-        }
-        congested || persistent
-    }
-
-    /// Whether this lost packet makes the run of losses long enough (RFC 9002 s7.6.2).
-    fn is_persistent(&mut self, packet: Oldest) -> bool {
-        let counts_from = self.sampled_from.map(|from| from.max(self.path_from));
-        if counts_from.is_none_or(|from| packet.number < from) {
-            return false;
-        }
-        self.lost_run.on_lost(packet) > self.pto() * PERSISTENT_TIMEOUTS
     }
 
     fn sample_rtt(&mut self, rtt: Duration, ack_delay: Duration) {
@@ -451,16 +298,17 @@ impl Recovery {
         self.repace(now);
     }
 
-    /// A packet is about to end a pause: after a long one the window says nothing about the path.
-    fn end_idle(&mut self, now: Time) {
-        let Some(since) = self.idle_since.take() else {
-            return;
-        };
-        if now - since > self.pto().max(IDLE_MIN) {
-            self.controller.on_restart_from_idle(now, 0);
+    /// A packet is about to end a pause: after a long one the window says nothing about the path. How long
+    /// the pause was.
+    fn end_idle(&mut self, now: Time) -> Option<Duration> {
+        let idle = now - self.idle_since.take()?;
+        if idle > self.pto().max(IDLE_MIN) {
+            let delivered = self.usage.busy_round(self.delivery.delivered());
+            self.controller.on_restart_from_idle(now, delivered);
             self.repace(now);
             self.pacer.restart(now);
         }
+        Some(idle)
     }
 
     /// A lost packet is remembered long enough for the acknowledgement of a late original to come.
@@ -477,7 +325,8 @@ impl Recovery {
         self.setup.mtu = mtu;
         self.controller = Algorithm::new(&self.choice, self.setup);
         self.pacer = Pacer::new(mtu);
-        self.full_through = None;
+        self.delivery = Delivery::default();
+        self.usage = Usage::new(self.next_number());
         self.reduced_from = self.next_number();
     }
 
@@ -485,14 +334,7 @@ impl Recovery {
         let paced = self.rtt.srtt().filter(|&srtt| srtt >= PACED_RTT_MIN);
         let rate = paced.map_or(0, |srtt| self.controller.pacing_rate(srtt));
         self.pacer.set_rate(now, rate);
-    }
-}
-
-/// What a probe of an earlier path found says nothing of the present one.
-fn of_path(contents: Contents, is_present: bool) -> Contents {
-    Contents {
-        mtu_probe: contents.mtu_probe.filter(|_| is_present),
-        ..contents
+        self.pacer.set_quantum(self.controller.send_quantum());
     }
 }
 

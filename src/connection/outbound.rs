@@ -16,7 +16,7 @@ use super::lifecycle::SendHalf;
 use super::path::Route;
 use super::{Connection, Phase};
 use crate::limits::DATAGRAM_MIN;
-use crate::recovery::{Admission, Contents, SendClass, SentPacket};
+use crate::recovery::{Admission, Contents, Limit, SendClass, SentPacket};
 use crate::time::{Time, Timer};
 use crate::wire::{
     AckFields, Batch, Flags, Kind, Offset, Options, PacketBuilder, Transmit, Window, len_u64,
@@ -67,8 +67,42 @@ impl Connection {
         ];
         let first = alone.into_iter().find_map(|poll| poll(self, now, batch));
         let transmit = first.or_else(|| self.poll_stream(now, batch));
+        if transmit.is_none() {
+            self.note_limit(now);
+        }
         self.settle(now);
         transmit
+    }
+
+    /// Everything that may leave has left, and the driver found room for it in the socket: what holds back
+    /// the rest is told to recovery. Decided by what waits to be sent, never by how full the window is.
+    fn note_limit(&mut self, now: Time) {
+        if let Some(limit) = self.limit(now) {
+            self.recovery.on_drained(now, limit);
+        }
+    }
+
+    /// What keeps this side from sending more; `None` if it is not free to send, or about to.
+    fn limit(&self, now: Time) -> Option<Limit> {
+        if self.phase != Phase::Open || !self.path.may_send(self.mss()) {
+            return None;
+        }
+        let fin = self.fin_plan().is_some();
+        let unsent = self.send.end() > self.send.snd_nxt();
+        if !self.send.has_lost() && !fin && !unsent {
+            return Some(Limit::Application);
+        }
+        if !self.send.has_lost() && !fin && !self.may_send_new() {
+            return Some(Limit::Window);
+        }
+        match self
+            .recovery
+            .admission(now, self.mtu.size(), SendClass::Data)
+        {
+            Admission::Send => None,
+            Admission::At(_) => Some(Limit::Pacing),
+            Admission::AwaitAck => Some(Limit::Cwnd),
+        }
     }
 
     fn transmit(&self, route: Route) -> Transmit {
@@ -150,22 +184,27 @@ impl Connection {
 
     /// New data, within the peer's window and its silly-window rule (RFC 9293 s3.8.6.2.1).
     fn new_plan(&mut self, now: Time) -> Option<Plan> {
-        let (snd_nxt, end) = (self.send.snd_nxt(), self.send.end());
-        let unsent = end.since(snd_nxt);
-        if unsent == 0 {
+        if self.send.snd_nxt() == self.send.end() {
             return None;
         }
-        let room = self.send_credit.limit().since(snd_nxt);
-        let small = self.wants.small_segment && room > 0;
-        // The window counts payload: a packet's worth is what is left of a datagram after its header.
-        let payload = self.mss().saturating_sub(HEADER);
-        if small || self.send_credit.is_worth_sending(snd_nxt, unsent, payload) {
+        if self.may_send_new() {
             return Some(Plan::New);
         }
         if !self.is_in_flight() {
             self.arm_zero_window(now);
         }
         None
+    }
+
+    /// Whether the window lets some of the bytes never sent leave.
+    fn may_send_new(&self) -> bool {
+        let snd_nxt = self.send.snd_nxt();
+        let unsent = self.send.end().since(snd_nxt);
+        let room = self.send_credit.limit().since(snd_nxt);
+        let small = self.wants.small_segment && room > 0;
+        // The window counts payload: a packet's worth is what is left of a datagram after its header.
+        let payload = self.mss().saturating_sub(HEADER);
+        unsent > 0 && (small || self.send_credit.is_worth_sending(snd_nxt, unsent, payload))
     }
 
     /// The FIN needs no window; it follows the last byte.
@@ -407,7 +446,7 @@ impl Connection {
         }
         let number = self.recovery.next_number();
         let size = u16::try_from(len).unwrap_or(u16::MAX);
-        let app_limited = self.send.snd_nxt() == self.send.end() && !self.send.has_lost();
+        let last = self.send.snd_nxt() == self.send.end() && !self.send.has_lost();
         self.recovery.on_sent(
             now,
             SentPacket {
@@ -416,7 +455,7 @@ impl Connection {
                 imm,
                 contents,
             },
-            app_limited,
+            last,
         );
         self.path.on_sent(len_u64(len));
         self.arm_user_timer(now);

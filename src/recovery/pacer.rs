@@ -49,6 +49,8 @@ pub struct Pacer {
     capacity: u64,
     /// Bytes that leave together.
     quantum: u64,
+    /// Bytes that the controller wants to leave together, if it says so.
+    wanted: Option<u64>,
     /// Billionths of a byte that may leave; negative after packets that did not ask.
     credit: i64,
     /// When `credit` was true.
@@ -65,6 +67,7 @@ impl Pacer {
             mtu: u64::from(mtu).max(1),
             capacity: 0,
             quantum: 0,
+            wanted: None,
             credit: 0,
             updated: Time::ZERO,
             exhausted: false,
@@ -86,6 +89,14 @@ impl Pacer {
         self.resize();
         if paced_before {
             self.credit = self.credit.min(to_credit(self.capacity));
+        }
+    }
+
+    /// About `bytes` should leave together; `None` for what a millisecond carries.
+    pub fn set_quantum(&mut self, bytes: Option<u64>) {
+        if bytes != self.wanted {
+            self.wanted = bytes;
+            self.resize();
         }
     }
 
@@ -170,8 +181,11 @@ impl Pacer {
         let batch = u64::try_from(BATCH_BYTES_MAX).unwrap_or(u64::MAX);
         let burst = worth(self.rate, BURST_NANOS).min(BURST_BYTES_MAX);
         self.capacity = burst.max(least);
-        let quantum = worth(self.rate, QUANTUM_NANOS).min(batch);
-        self.quantum = (quantum / self.mtu * self.mtu).max(least);
+        let quantum = match self.wanted {
+            Some(wanted) => wanted.min(batch) / self.mtu * self.mtu,
+            None => (worth(self.rate, QUANTUM_NANOS).min(batch) / self.mtu * self.mtu).max(least),
+        };
+        self.quantum = quantum.max(self.mtu);
     }
 }
 

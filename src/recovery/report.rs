@@ -64,6 +64,19 @@ pub enum Admission {
     AwaitAck,
 }
 
+/// What keeps a sender from sending more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limit {
+    /// It has nothing to send: no new data, nothing lost to repeat.
+    Application,
+    /// The peer's window.
+    Window,
+    /// The congestion window.
+    Cwnd,
+    /// The pacer: the next packet has its time.
+    Pacing,
+}
+
 /// An acknowledgement names a packet that was never sent (security: the caller counts these).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("acknowledges a packet that was never sent")]
@@ -94,6 +107,14 @@ pub struct RecoverySnapshot {
     pub packets_lost: u64,
     /// Of those declared lost, found to have arrived after all.
     pub packets_spurious: u64,
+    /// Bytes of the packets declared lost.
+    pub bytes_lost: u64,
+    /// Bytes of those that turned out to have arrived.
+    pub bytes_spurious: u64,
+    /// The latest delivery rate that the application did not limit, bytes of datagrams a second.
+    pub delivery_rate: Option<u64>,
+    /// What the controller is about: "slow start", ...
+    pub state: &'static str,
     /// Numbered packets in flight, on whatever path.
     pub packets_in_flight: u64,
     /// Probe timeouts since something was acknowledged.

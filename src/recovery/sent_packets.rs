@@ -12,6 +12,11 @@
 //! passed once in its life. An acknowledged slot says how far below it the next interesting one may
 //! be; an acknowledgement that repeats a long range steps over what it has settled before. So neither
 //! costs more than what is newly resolved, however much is in flight.
+//!
+//! When a packet left, and what was known then, is kept once for all packets that left together; when it was
+//! declared lost, once for all that were declared lost together.
+
+mod batches;
 
 use std::collections::VecDeque;
 use std::ops::{Range, RangeInclusive};
@@ -19,6 +24,10 @@ use std::ops::{Range, RangeInclusive};
 use super::{Contents, SentPacket};
 use crate::time::Time;
 use crate::wire::{Offset, PacketNumber, range_len};
+
+use batches::Batches;
+
+pub use batches::Snapshot;
 
 /// Slots whose memory an empty ring keeps, so that a dialogue of small messages never allocates.
 const SLOTS_KEPT: usize = 16;
@@ -28,14 +37,13 @@ const REMEMBERED_WHEN_QUIET: usize = 256;
 /// The packets in flight, and those declared lost a short while ago.
 ///
 /// ```
-/// use aqueduct::recovery::{Contents, SentPacket, SentPackets};
-/// use aqueduct::time::Time;
+/// use aqueduct::recovery::{Contents, SentPacket, SentPackets, Snapshot};
 /// use aqueduct::wire::PacketNumber;
 ///
 /// let first = PacketNumber::new(7);
 /// let mut sent = SentPackets::new(first);
 /// let packet = SentPacket { number: first, size: 1200, imm: false, contents: Contents::default() };
-/// sent.push(Time::ZERO, &packet);
+/// sent.push(&packet, &Snapshot::default());
 /// assert!(sent.is_outstanding(first));
 ///
 /// let mut sizes = Vec::new();
@@ -46,6 +54,9 @@ const REMEMBERED_WHEN_QUIET: usize = 256;
 #[derive(Debug)]
 pub struct SentPackets {
     slots: VecDeque<Slot>,
+    batches: Batches,
+    /// When packets were declared lost, oldest first; only of packets still remembered.
+    losses: VecDeque<Losses>,
     /// The number of `slots[0]`.
     first: PacketNumber,
     /// Slots before the oldest packet in flight; all of them, if none is in flight.
@@ -69,10 +80,10 @@ enum Slot {
 /// 24 bytes for each packet.
 #[derive(Clone, Copy, Debug)]
 struct Record {
-    /// When it was sent; once it is lost, when that was found out.
-    at: Time,
     /// The first byte of the stream that it carried.
     start: Offset,
+    /// The batch that it left with.
+    batch: u32,
     /// Bytes of the stream; of a path-MTU probe, the size that it probes.
     len: u16,
     size: u16,
@@ -81,11 +92,21 @@ struct Record {
     lost: bool,
 }
 
+/// Packets declared lost at the same time.
+#[derive(Clone, Copy, Debug)]
+struct Losses {
+    /// The newest of them.
+    through: PacketNumber,
+    at: Time,
+}
+
 /// A packet that left the state "in flight", or that arrived after it was declared lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// When it was sent; `None` if it had been declared lost.
-    pub sent_at: Option<Time>,
+    /// What was known when it was sent.
+    pub sent: Snapshot,
+    /// It had been declared lost before.
+    pub was_lost: bool,
     /// Bytes of the datagram.
     pub size: u16,
     /// What it carried.
@@ -106,6 +127,8 @@ impl SentPackets {
     pub fn new(first: PacketNumber) -> Self {
         SentPackets {
             slots: VecDeque::new(),
+            batches: Batches::default(),
+            losses: VecDeque::new(),
             first,
             resolved: 0,
             in_flight: 0,
@@ -132,7 +155,7 @@ impl SentPackets {
         match self.slots.get(self.resolved)? {
             Slot::Tracked(record) => Some(Oldest {
                 number: self.number_of(self.resolved),
-                sent_at: record.at,
+                sent_at: self.batches.get(record.batch).sent_at,
             }),
             Slot::Acked { .. } => None,
         }
@@ -146,18 +169,19 @@ impl SentPackets {
         matches!(self.slots.get(index), Some(Slot::Tracked(_)))
     }
 
-    /// Remembers a packet that left at `now`, which is not before the one sent last.
+    /// Remembers a packet that left, and what was known then; it left not before the one sent last.
     ///
     /// # Panics
     /// If its number is not [`SentPackets::next_number`], or its data longer than a datagram.
-    pub fn push(&mut self, now: Time, packet: &SentPacket) {
+    pub fn push(&mut self, packet: &SentPacket, sent: &Snapshot) {
         assert_eq!(
             packet.number,
             self.next_number(),
             "packet numbers are used in order, each once"
         );
+        let batch = self.batches.push(sent, packet.size);
         self.slots
-            .push_back(Slot::Tracked(Record::new(now, packet)));
+            .push_back(Slot::Tracked(Record::new(batch, packet)));
         self.in_flight += 1;
     }
 
@@ -186,7 +210,8 @@ impl SentPackets {
                 Slot::Tracked(record) => {
                     self.in_flight -= usize::from(!record.lost);
                     self.slots[index] = Slot::Acked { skip: 1 };
-                    found(self.number_of(index), record.resolved());
+                    let sent = self.batches.get(record.batch);
+                    found(self.number_of(index), record.resolved(sent));
                     index
                 }
             };
@@ -218,12 +243,19 @@ impl SentPackets {
         let Some(Slot::Tracked(record)) = self.slots.get_mut(self.resolved) else {
             return None;
         };
-        let resolved = record.resolved();
+        let resolved = record.resolved(self.batches.get(record.batch));
         record.lost = true;
-        record.at = now;
         self.in_flight -= 1;
+        self.note_loss(now, self.number_of(self.resolved));
         self.settle();
         Some(resolved)
+    }
+
+    fn note_loss(&mut self, now: Time, through: PacketNumber) {
+        match self.losses.back_mut() {
+            Some(newest) if newest.at == now => newest.through = through,
+            _ => self.losses.push_back(Losses { through, at: now }),
+        }
     }
 
     /// Forgets the packets that were declared lost at or before the time that `declared` answers; it is
@@ -233,14 +265,14 @@ impl SentPackets {
             return;
         };
         let declared = declared();
-        while let Some(Slot::Tracked(record)) = self.slots.front() {
-            if !record.lost || record.at > declared {
-                break;
+        while let Some(losses) = self.losses.front().filter(|losses| losses.at <= declared) {
+            let through = losses.through;
+            while self.first <= through {
+                self.drop_first();
             }
-            self.drop_first();
-            self.drop_acked();
+            self.losses.pop_front();
         }
-        self.release_memory();
+        self.trim();
     }
 
     /// With nothing in flight: gives the memory back, and forgets losses if many slots hang on them.
@@ -254,13 +286,17 @@ impl SentPackets {
     pub fn clear(&mut self) {
         self.first = self.next_number();
         self.slots = VecDeque::new();
+        self.batches.clear();
+        self.batches.release();
+        self.losses = VecDeque::new();
         self.resolved = 0;
         self.in_flight = 0;
     }
 
     /// Bytes of memory that the ring holds.
     pub fn memory(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot>()
+        let losses = self.losses.capacity() * size_of::<Losses>();
+        self.slots.capacity() * size_of::<Slot>() + losses + self.batches.memory()
     }
 
     /// Restores the invariant after a slot was resolved.
@@ -268,13 +304,24 @@ impl SentPackets {
         while self.resolved < self.slots.len() && !self.is_in_flight(self.resolved) {
             self.resolved += 1;
         }
-        self.drop_acked();
-        self.release_memory();
+        self.trim();
     }
 
-    fn drop_acked(&mut self) {
+    /// Drops what nobody asks for any more: acknowledged slots at the front, and what belonged to them.
+    fn trim(&mut self) {
         while let Some(Slot::Acked { .. }) = self.slots.front() {
             self.drop_first();
+        }
+        while self
+            .losses
+            .front()
+            .is_some_and(|losses| losses.through < self.first)
+        {
+            self.losses.pop_front();
+        }
+        match self.slots.front() {
+            Some(Slot::Tracked(record)) => self.batches.forget_before(record.batch),
+            _ => self.release_memory(),
         }
     }
 
@@ -285,8 +332,11 @@ impl SentPackets {
         self.first = self.first.next();
     }
 
+    /// The ring is empty.
     fn release_memory(&mut self) {
-        if self.slots.is_empty() && self.slots.capacity() > SLOTS_KEPT {
+        self.batches.clear();
+        self.losses.shrink_to(0);
+        if self.slots.capacity() > SLOTS_KEPT {
             self.slots.shrink_to(SLOTS_KEPT);
         }
     }
@@ -320,7 +370,7 @@ fn to_skip(slots: usize) -> u32 {
 }
 
 impl Record {
-    fn new(now: Time, packet: &SentPacket) -> Self {
+    fn new(batch: u32, packet: &SentPacket) -> Self {
         let contents = &packet.contents;
         let data_len = u16::try_from(range_len(&contents.data))
             .expect("the data of a packet fits into a datagram of at most 65,535 bytes");
@@ -329,7 +379,7 @@ impl Record {
             "a path-MTU probe carries no data"
         );
         Record {
-            at: now,
+            batch,
             start: contents.data.start,
             len: contents.mtu_probe.unwrap_or(data_len),
             size: packet.size,
@@ -339,9 +389,10 @@ impl Record {
         }
     }
 
-    fn resolved(&self) -> Resolved {
+    fn resolved(&self, sent: &Snapshot) -> Resolved {
         Resolved {
-            sent_at: (!self.lost).then_some(self.at),
+            sent: *sent,
+            was_lost: self.lost,
             size: self.size,
             contents: self.contents(),
         }

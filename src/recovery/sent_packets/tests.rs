@@ -3,7 +3,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::batches::BATCHES_KEPT;
 use super::*;
+
+/// Bytes that an empty ring may hold.
+const KEPT: usize = SLOTS_KEPT * 24 + BATCHES_KEPT * 56;
 
 fn number(number: u64) -> PacketNumber {
     PacketNumber::new(number)
@@ -26,10 +30,18 @@ fn packet(n: u64) -> SentPacket {
     }
 }
 
+/// What was known when a packet left at this time, milliseconds.
+fn sent_at(millis: u64) -> Snapshot {
+    Snapshot {
+        sent_at: Time::from_millis(millis),
+        ..Snapshot::default()
+    }
+}
+
 fn ring_of(first: u64, packets: u64) -> SentPackets {
     let mut sent = SentPackets::new(number(first));
     for n in first..first + packets {
-        sent.push(Time::from_millis(n), &packet(n));
+        sent.push(&packet(n), &sent_at(n));
     }
     sent
 }
@@ -58,7 +70,8 @@ fn what_a_packet_carried_comes_back_as_it_was() {
         let original = packet(n.get());
         assert_eq!(resolved.contents, original.contents, "contents of {n:?}");
         assert_eq!(resolved.size, original.size, "size of {n:?}");
-        assert_eq!(resolved.sent_at, Some(Time::from_millis(n.get())));
+        assert_eq!(resolved.sent, sent_at(n.get()));
+        assert!(!resolved.was_lost);
     }
 }
 
@@ -79,7 +92,7 @@ fn an_acknowledgement_of_everything_empties_the_ring_and_gives_its_memory_back()
     assert_eq!(acknowledge(&mut sent, 0..=99_999).len(), 100_000);
     assert_eq!(sent.in_flight(), 0);
     assert_eq!(sent.oldest_in_flight(), None);
-    assert!(sent.memory() <= SLOTS_KEPT * 24);
+    assert!(sent.memory() <= KEPT);
 }
 
 #[test]
@@ -92,7 +105,7 @@ fn a_dialogue_of_small_messages_keeps_its_few_slots() {
     let mut sent = SentPackets::new(number(0));
     let mut held = None;
     for n in 0..1_000 {
-        sent.push(Time::from_millis(n), &packet(n));
+        sent.push(&packet(n), &sent_at(n));
         acknowledge(&mut sent, 0..=n);
         assert_eq!(*held.get_or_insert(sent.memory()), sent.memory());
     }
@@ -121,7 +134,8 @@ fn a_late_acknowledgement_of_a_lost_packet_is_recognised_once() {
     let mut late = Vec::new();
     sent.acknowledge(number(0)..=number(0), |_, resolved| late.push(resolved));
     assert_eq!(late.len(), 1);
-    assert_eq!(late[0].sent_at, None);
+    assert!(late[0].was_lost);
+    assert_eq!(late[0].sent, sent_at(0), "what was known then is kept");
     assert_eq!(late[0].contents, packet(0).contents);
     assert_eq!(acknowledge(&mut sent, 0..=0), [0; 0]);
     assert_eq!(sent.in_flight(), 2);
@@ -145,7 +159,7 @@ fn numbers_work_up_to_the_end_of_their_range() {
     let mut last = packet(3);
     for n in 0..4 {
         last.number = number(u64::MAX - 5 + n);
-        sent.push(Time::ZERO, &last);
+        sent.push(&last, &sent_at(0));
     }
     assert_eq!(acknowledge(&mut sent, 0..=u64::MAX).len(), 4);
 }
@@ -153,7 +167,7 @@ fn numbers_work_up_to_the_end_of_their_range() {
 #[test]
 #[should_panic(expected = "packet numbers are used in order")]
 fn a_number_out_of_order_is_refused() {
-    SentPackets::new(number(5)).push(Time::ZERO, &packet(6));
+    SentPackets::new(number(5)).push(&packet(6), &sent_at(0));
 }
 
 /// Steps from slot to slot that an acknowledgement of `0..=high` would take.
@@ -265,7 +279,7 @@ impl Model {
             );
         }
         if self.tracked.is_empty() {
-            assert!(sent.memory() <= SLOTS_KEPT * 24);
+            assert!(sent.memory() <= KEPT);
         }
     }
 }
@@ -273,8 +287,12 @@ impl Model {
 fn apply(op: &Op, now: Time, sent: &mut SentPackets, model: &mut Model) {
     match *op {
         Op::Send(count) => {
+            let snapshot = Snapshot {
+                sent_at: now,
+                ..Snapshot::default()
+            };
             for n in model.next..model.next + count {
-                sent.push(now, &packet(n));
+                sent.push(&packet(n), &snapshot);
                 model.tracked.insert(n, None);
             }
             model.next += count;
@@ -285,7 +303,7 @@ fn apply(op: &Op, now: Time, sent: &mut SentPackets, model: &mut Model) {
             let mut found = Vec::new();
             sent.acknowledge(number(*range.start())..=number(high), |n, resolved| {
                 assert_eq!(resolved.contents, packet(n.get()).contents);
-                found.push((n.get(), resolved.sent_at.is_none()));
+                found.push((n.get(), resolved.was_lost));
             });
             assert_eq!(found, model.acknowledge(range));
         }

@@ -1,0 +1,191 @@
+//! An ACK block comes in: what it settles, what it measures, and what the controller hears of it.
+//!
+//! ```text
+//!   settle          packets leave the flight; bytes are counted as delivered     sent_packets, delivery
+//!   measure         a round trip, if the newest of them is the one it names      rtt
+//!   detect_losses   what it overtook is lost; each loss, then one congestion     detection
+//!   report          one sample of all that                                       Controller::on_ack
+//! ```
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::report::{AckOfUnsent, Contents, Outcome};
+use super::rtt::INITIAL_RTT;
+use super::sent_packets::{Resolved, Snapshot};
+use super::{Recovery, detection::NewlyLost};
+use crate::congestion::{AckSample, Controller};
+use crate::time::Time;
+use crate::wire::PacketNumber;
+
+/// What one ACK block settled.
+#[derive(Debug, Default)]
+struct NewlyAcked {
+    /// The largest number, and when it was sent if it was still in flight.
+    largest: Option<(PacketNumber, Option<Time>)>,
+    /// The newest packet of the present path that was still in flight, and what was known when it left.
+    newest: Option<(PacketNumber, Snapshot)>,
+    /// Bytes on the present path.
+    bytes: u64,
+    /// Of those, the bytes for which the window may grow.
+    growth: u64,
+}
+
+/// The state before the block was looked at.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    inflight: u64,
+    delivered: u64,
+}
+
+impl Recovery {
+    /// An ACK block arrived: `ranges` highest first. Work is proportional to what is newly resolved.
+    ///
+    /// # Errors
+    /// [`AckOfUnsent`]; nothing has changed then.
+    pub fn on_ack(
+        &mut self,
+        now: Time,
+        ranges: impl Iterator<Item = RangeInclusive<PacketNumber>> + Clone,
+        delay: Duration,
+        out: &mut Outcome,
+    ) -> Result<(), AckOfUnsent> {
+        let next = self.next_number();
+        if ranges.clone().any(|range| *range.end() >= next) {
+            return Err(AckOfUnsent);
+        }
+        let named = ranges.clone().next().map(|range| *range.end());
+        let overslept = self.has_overslept(now);
+        let before = Before {
+            inflight: self.bytes_in_flight,
+            delivered: self.delivery.delivered(),
+        };
+        let newly = self.settle(now, ranges, out);
+        out.probes = 0;
+        out.largest_newly_acked = newly.largest.map(|(largest, _)| largest);
+        let Some((largest, sent_at)) = newly.largest else {
+            return Ok(());
+        };
+        self.largest_acked = self.largest_acked.max(Some(largest));
+        self.probe_timer.on_newly_acked(now);
+        // The delay that the block tells is that of the largest number it names (RFC 9002 s5.1).
+        let rtt = sent_at
+            .filter(|_| named == Some(largest) && !overslept && largest >= self.path_from)
+            .map(|sent_at| now - sent_at);
+        if let Some(rtt) = rtt {
+            self.sample_rtt(rtt, delay.min(self.max_ack_delay));
+        }
+        let lost = self.detect_losses(now, out);
+        self.report(now, before, &newly, &lost, rtt);
+        if !lost.any {
+            self.sent.quiet();
+        }
+        self.after_event(now);
+        Ok(())
+    }
+
+    /// Whether the driver has missed a deadline by more than a probe timeout: the process slept, and the
+    /// time that an acknowledgement waited in the socket is no round trip.
+    fn has_overslept(&self, now: Time) -> bool {
+        self.deadline().is_some_and(|due| due.at + self.pto() < now)
+    }
+
+    /// Takes what `ranges` name out of flight.
+    fn settle(
+        &mut self,
+        now: Time,
+        ranges: impl Iterator<Item = RangeInclusive<PacketNumber>>,
+        out: &mut Outcome,
+    ) -> NewlyAcked {
+        let mut newly = NewlyAcked::default();
+        for range in ranges {
+            self.sent.acknowledge(range, |number, packet| {
+                let is_present = number >= self.path_from;
+                let size = u64::from(packet.size);
+                let in_flight = !packet.was_lost;
+                let sent_at = in_flight.then_some(packet.sent.sent_at);
+                newly.largest = newly.largest.max(Some((number, sent_at)));
+                if in_flight {
+                    self.counts.acked += 1;
+                } else {
+                    self.counts.spurious += 1;
+                    self.counts.bytes_spurious += size;
+                    self.lost_run.on_late_ack(number);
+                }
+                if is_present {
+                    newly.bytes += size;
+                    if in_flight {
+                        self.bytes_in_flight -= size;
+                        newly.note(number, &packet);
+                        if number >= self.reduced_from && self.usage.was_full_since(number) {
+                            newly.growth += size;
+                        }
+                    }
+                }
+                out.acked.push(of_path(packet.contents, is_present));
+            });
+        }
+        if newly.bytes > 0 {
+            self.delivery.on_delivered(now, newly.bytes);
+        }
+        newly
+    }
+
+    /// Tells the controller what the block said of the present path, if it said anything.
+    fn report(
+        &mut self,
+        now: Time,
+        before: Before,
+        newly: &NewlyAcked,
+        lost: &NewlyLost,
+        rtt: Option<Duration>,
+    ) {
+        if newly.bytes == 0 && lost.bytes == 0 {
+            return;
+        }
+        let (delivery, min_rtt) = (&mut self.delivery, self.rtt.min_rtt());
+        let rate = newly.newest.as_ref().map(|(number, sent)| {
+            delivery.sample(*number, sent, min_rtt.unwrap_or(Duration::ZERO))
+        });
+        let mut cwnd_limited = false;
+        if let Some((newest, _)) = newly.newest {
+            let next = self.sent.next_number();
+            self.usage.on_acked(newest, next, before.delivered);
+            cwnd_limited = self.usage.was_full_since(newest);
+        }
+        self.controller.on_ack(&AckSample {
+            now,
+            newly_acked: newly.bytes,
+            growth: if lost.is_congestion { 0 } else { newly.growth },
+            newly_lost: lost.bytes,
+            // What the peer counts of ECN marks comes in here.
+            newly_marked: 0,
+            inflight_before: before.inflight,
+            inflight: self.bytes_in_flight,
+            delivered: self.delivery.delivered(),
+            lost: self.delivery.lost(),
+            rtt,
+            srtt: self.rtt.srtt().unwrap_or(INITIAL_RTT),
+            min_rtt: min_rtt.unwrap_or(INITIAL_RTT),
+            rate,
+            cwnd_limited,
+        });
+    }
+}
+
+impl NewlyAcked {
+    /// Keeps what is known of the packet, if it is the newest so far.
+    fn note(&mut self, number: PacketNumber, packet: &Resolved) {
+        if self.newest.is_none_or(|(newest, _)| number > newest) {
+            self.newest = Some((number, packet.sent));
+        }
+    }
+}
+
+/// What a probe of an earlier path found says nothing of the present one.
+pub(super) fn of_path(contents: Contents, is_present: bool) -> Contents {
+    Contents {
+        mtu_probe: contents.mtu_probe.filter(|_| is_present),
+        ..contents
+    }
+}

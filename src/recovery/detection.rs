@@ -1,0 +1,144 @@
+//! A packet is lost, or a deadline comes: what follows for the flight, the controller and the stream.
+
+use super::Recovery;
+use super::acknowledgement::of_path;
+use super::loss::{self, Verdict};
+use super::report::Outcome;
+use super::sent_packets::{Oldest, Resolved};
+use crate::congestion::{Cause, Congested, Controller, LostPacket};
+use crate::time::{Deadline, Time, Timer};
+use crate::wire::PacketNumber;
+
+/// Probes for one timeout (RFC 9002 s6.2.4).
+const PROBES_MAX: usize = 2;
+/// Probe timeouts that a run of losses must be longer than (RFC 9002 s7.6.1).
+const PERSISTENT_TIMEOUTS: u32 = 3;
+
+/// What was declared lost at one time.
+#[derive(Debug, Default)]
+pub(super) struct NewlyLost {
+    /// Anything was, on whatever path.
+    pub(super) any: bool,
+    /// Bytes on the present path, without probes of the path's MTU.
+    pub(super) bytes: u64,
+    /// The window was reduced.
+    pub(super) is_congestion: bool,
+}
+
+impl Recovery {
+    /// The deadline has come: packets are lost by age, or probes are wanted. Nothing happens before it.
+    pub fn on_timeout(&mut self, now: Time, out: &mut Outcome) {
+        out.probes = 0;
+        out.largest_newly_acked = None;
+        let Some(deadline) = self.deadline().filter(|deadline| deadline.at <= now) else {
+            return;
+        };
+        if deadline.why == Timer::Loss {
+            self.detect_losses(now, out);
+            self.probe_timer.on_lost_by_age(now);
+        } else {
+            self.probe_timer.on_fired(now);
+            let probes = self.sent.in_flight().min(PROBES_MAX);
+            out.probes = u8::try_from(probes).unwrap_or(u8::MAX);
+        }
+        self.after_event(now);
+    }
+
+    /// When `on_timeout` must be called; `None` exactly when nothing ack-eliciting is in flight.
+    pub fn deadline(&self) -> Option<Deadline> {
+        let oldest = self.sent.oldest_in_flight()?;
+        let threshold = loss::time_threshold(&self.rtt);
+        Some(match loss::lost_at(oldest, self.largest_acked, threshold) {
+            Some(at) => Deadline {
+                at,
+                why: Timer::Loss,
+            },
+            None => Deadline {
+                at: self.probe_timer.deadline(&self.rtt, self.max_ack_delay),
+                why: Timer::Probe,
+            },
+        })
+    }
+
+    /// Declares lost what is lost by now: each packet is told to the controller, then congestion once for
+    /// each round trip (RFC 9002 s7.3.2).
+    pub(super) fn detect_losses(&mut self, now: Time, out: &mut Outcome) -> NewlyLost {
+        let inflight = self.bytes_in_flight;
+        let threshold = loss::time_threshold(&self.rtt);
+        let mut newly = NewlyLost::default();
+        let (mut congested, mut persistent) = (false, false);
+        while let Some(packet) = self.sent.oldest_in_flight() {
+            if loss::judge(now, packet, self.largest_acked, threshold) != Verdict::Lost {
+                break;
+            }
+            let Some(lost) = self.sent.lose_oldest(now) else {
+                break;
+            };
+            let is_present = packet.number >= self.path_from;
+            newly.any = true;
+            newly.bytes += self.count_loss(now, packet.number, &lost);
+            if lost.contents.mtu_probe.is_some() {
+                self.lost_run.pass_over(packet.number);
+            } else {
+                congested |= packet.number >= self.reduced_from;
+                persistent |= self.is_persistent(packet);
+            }
+            out.lost.push(of_path(lost.contents, is_present));
+        }
+        newly.is_congestion = congested || persistent;
+        if congested {
+            self.reduced_from = self.next_number();
+            self.tell_congestion(now, Cause::Loss, inflight);
+        }
+        if persistent {
+            self.lost_run.clear();
+            self.rtt.forget_min_rtt();
+            self.tell_congestion(now, Cause::Persistent, inflight);
+        }
+        newly
+    }
+
+    /// Takes a lost packet out of the counts; how many bytes that says to be lost on the present path.
+    fn count_loss(&mut self, now: Time, number: PacketNumber, packet: &Resolved) -> u64 {
+        let size = u64::from(packet.size);
+        self.counts.lost += 1;
+        self.counts.bytes_lost += size;
+        if number < self.path_from {
+            return 0;
+        }
+        self.bytes_in_flight -= size;
+        if packet.contents.mtu_probe.is_some() {
+            return 0;
+        }
+        let sent = &packet.sent;
+        self.delivery.on_lost(size);
+        self.controller.on_lost(&LostPacket {
+            now,
+            number,
+            size,
+            sent_at: sent.sent_at,
+            prior_delivered: sent.delivered,
+            tx_in_flight: sent.tx_in_flight,
+            lost: self.delivery.lost() - sent.lost,
+            app_limited: sent.app_limited,
+        });
+        size
+    }
+
+    fn tell_congestion(&mut self, now: Time, cause: Cause, inflight: u64) {
+        self.controller.on_congestion(&Congested {
+            now,
+            cause,
+            inflight,
+        });
+    }
+
+    /// Whether this lost packet makes the run of losses long enough (RFC 9002 s7.6.2).
+    fn is_persistent(&mut self, packet: Oldest) -> bool {
+        let counts_from = self.sampled_from.map(|from| from.max(self.path_from));
+        if counts_from.is_none_or(|from| packet.number < from) {
+            return false;
+        }
+        self.lost_run.on_lost(packet) > self.pto() * PERSISTENT_TIMEOUTS
+    }
+}
