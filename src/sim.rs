@@ -357,7 +357,7 @@ impl Sim {
         config: Config,
         app: impl App + 'static,
     ) -> Result<ConnectionKey, ConnectError> {
-        let (now, config) = (self.now, Arc::new(config));
+        let (now, config) = (self.clock(from), Arc::new(config));
         let endpoint = &mut self.hosts[from.0].endpoint;
         let (handle, connection) = endpoint.connect(now, to, Arc::clone(&config))?;
         Ok(self.start(from, handle, connection, (&config, Box::new(app))))
@@ -375,7 +375,7 @@ impl Sim {
         config: Config,
         app: impl App + 'static,
     ) -> Result<ConnectionKey, ConnectError> {
-        let (now, to, config) = (self.now, self.address(to), Arc::new(config));
+        let (now, to, config) = (self.clock(from), self.address(to), Arc::new(config));
         let endpoint = &mut self.hosts[from.0].endpoint;
         let (handle, connection) =
             endpoint.connect_rendezvous(now, to, token, Arc::clone(&config))?;
@@ -437,7 +437,7 @@ impl Sim {
     /// Numbers about a connection; `None` once it is no more.
     pub fn info(&self, key: ConnectionKey) -> Option<Info> {
         self.connection(key)
-            .map(|connection| connection.info(self.now))
+            .map(|connection| connection.info(self.clock(self.report(key).host)))
     }
 
     /// The core of a connection; `None` once it is no more.

@@ -54,6 +54,8 @@ impl<F: FnMut(&mut Io<'_>)> App for F {
 /// the peer wrote ends the simulation at once.
 pub struct Io<'s> {
     pub(super) now: Time,
+    /// What the host's clock shows: what the connection is told.
+    pub(super) clock: Time,
     pub(super) connection: &'s mut Connection,
     pub(super) seat: &'s mut Seat,
     pub(super) ledger: &'s mut Ledger,
@@ -161,7 +163,7 @@ impl Io<'_> {
             self.cut();
         }
         self.seat.is_released = true;
-        self.connection.release(self.now, linger);
+        self.connection.release(self.clock, linger);
     }
 
     /// Resets the connection.
@@ -202,7 +204,7 @@ impl Io<'_> {
 
     /// Numbers about the connection.
     pub fn info(&self) -> Info {
-        self.connection.info(self.now)
+        self.connection.info(self.clock)
     }
 
     /// The connection itself, for questions and settings; reading or writing here goes past the book.

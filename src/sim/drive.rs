@@ -90,7 +90,7 @@ impl Sim {
         ecn: Option<Ecn>,
         bytes: &[u8],
     ) -> Option<usize> {
-        let now = self.now;
+        let now = self.clock(host);
         let meta = Meta {
             from,
             to_ip: None,
@@ -145,14 +145,16 @@ impl Sim {
     }
 
     fn deliver(&mut self, key: usize, meta: &Meta, packet: &Packet<'_>, len: usize) {
+        let now = self.clock(self.connections[key].seat.report.host);
         let occupied = &mut self.connections[key];
         occupied.tap.on_received(meta.from, packet, len);
         if let Some(connection) = &mut occupied.connection {
-            connection.handle_packet(self.now, meta, packet, len);
+            connection.handle_packet(now, meta, packet, len);
         }
     }
 
     fn on_unreachable(&mut self, host: HostId, parcel: &Parcel) {
+        let now = self.clock(host);
         let state = &mut self.hosts[host.0];
         let Some(quoted) = state.endpoint.find_quoted(parcel.to, &parcel.bytes) else {
             return;
@@ -161,7 +163,7 @@ impl Sim {
             return;
         };
         if let Some(connection) = &mut self.connections[key].connection {
-            connection.handle_icmp(self.now, IcmpError::PortUnreachable, quoted.number);
+            connection.handle_icmp(now, IcmpError::PortUnreachable, quoted.number);
         }
         self.drain(key);
     }
@@ -173,35 +175,37 @@ impl Sim {
             return;
         }
         occupied.timer = None;
-        if self.is_stopped(self.connections[key].seat.report.host) {
+        let host = occupied.seat.report.host;
+        if self.is_stopped(host) {
             return;
         }
+        let clock = self.clock(host);
         let occupied = &mut self.connections[key];
         let Some(connection) = &mut occupied.connection else {
             return;
         };
         if connection
             .poll_timeout()
-            .is_some_and(|deadline| deadline.at <= now)
+            .is_some_and(|deadline| deadline.at <= clock)
         {
             if let Err(violation) = occupied.tap.on_timer(now) {
                 return self.violate(violation);
             }
-            connection.handle_timeout(now);
+            connection.handle_timeout(clock);
         }
         self.drain(key);
     }
 
     fn on_endpoint_timer(&mut self, host: HostId) {
-        let now = self.now;
+        let (now, clock) = (self.now, self.clock(host));
         let state = &mut self.hosts[host.0];
         if state.timer != Some(now) {
             return;
         }
         state.timer = None;
         if state.process == Process::Running {
-            if state.endpoint.poll_timeout().is_some_and(|at| at <= now) {
-                state.endpoint.handle_timeout(now);
+            if state.endpoint.poll_timeout().is_some_and(|at| at <= clock) {
+                state.endpoint.handle_timeout(clock);
             }
             self.arm_endpoint(host);
         }
@@ -291,6 +295,7 @@ impl Sim {
     }
 
     fn drain_transmits(&mut self, key: usize) {
+        let clock = self.clock(self.connections[key].seat.report.host);
         for count in 0.. {
             if count > ROUNDS_MAX {
                 return self.violate(format!("I11: {ROUNDS_MAX} batches at one instant"));
@@ -299,15 +304,15 @@ impl Sim {
             let Some(connection) = &mut occupied.connection else {
                 return;
             };
-            occupied.tap.before_sending(self.now, connection);
+            occupied.tap.before_sending(clock, connection);
             self.batch.clear();
-            let Some(transmit) = connection.poll_transmit(self.now, &mut self.batch) else {
+            let Some(transmit) = connection.poll_transmit(clock, &mut self.batch) else {
                 return;
             };
             if self.batch.is_empty() {
                 return self.violate("I11: a transmit without a datagram".to_owned());
             }
-            let checked = occupied.tap.after_sending(self.now, connection);
+            let checked = occupied.tap.after_sending(clock, connection);
             if let Err(violation) = checked.and_then(|()| self.check_sent(key, &transmit)) {
                 return self.violate(violation);
             }
@@ -345,6 +350,7 @@ impl Sim {
     /// Hands events on; whether there was one.
     fn drain_events(&mut self, key: usize) -> bool {
         let mut any = false;
+        let clock = self.clock(self.connections[key].seat.report.host);
         loop {
             let occupied = &mut self.connections[key];
             let Some(event) = occupied.connection.as_mut().and_then(|it| it.poll_event()) else {
@@ -360,7 +366,7 @@ impl Sim {
                 }
                 Event::Closed(farewell) => {
                     occupied.seat.report.closed_at = Some(self.now);
-                    host.endpoint.remove(self.now, occupied.handle, farewell);
+                    host.endpoint.remove(clock, occupied.handle, farewell);
                     host.seat(occupied.handle, None);
                     occupied.is_removed = true;
                 }
@@ -371,7 +377,11 @@ impl Sim {
 
     /// The deadline and the checks, once everything is drained.
     fn settle(&mut self, key: usize, may_send: bool) {
-        let now = self.now;
+        let (now, timing) = (
+            self.now,
+            self.hosts[self.connections[key].seat.report.host.0].clock,
+        );
+        let clock = timing.show(now);
         let occupied = &mut self.connections[key];
         let Some(connection) = &mut occupied.connection else {
             return;
@@ -379,10 +389,11 @@ impl Sim {
         if may_send {
             let (host, peer) = (occupied.seat.report.host, occupied.peer_host);
             let floor = peer.map(|peer| self.network.round_trip_min(host, peer));
-            let rtt_min = floor.unwrap_or_default();
-            let mut checked = occupied.tap.on_drained(now, connection, rtt_min);
+            // A coarse clock may show a round trip by one step too short.
+            let rtt_min = floor.unwrap_or_default().saturating_sub(timing.step());
+            let mut checked = occupied.tap.on_drained(clock, connection, rtt_min);
             if !occupied.is_removed && !connection.is_failed() {
-                let info = connection.info(now);
+                let info = connection.info(clock);
                 checked = checked.and_then(|()| occupied.tap.check_packets(&info));
             }
             if let Err(violation) = checked {
@@ -398,7 +409,7 @@ impl Sim {
         }
         let deadline = connection
             .poll_timeout()
-            .map(|deadline| deadline.at.max(now));
+            .map(|deadline| timing.due(now, deadline.at));
         // An earlier event that is still in the queue will look again; a later one is made stale.
         if let Some(at) = deadline.filter(|at| occupied.timer.is_none_or(|armed| *at < armed)) {
             occupied.timer = Some(at);
@@ -410,7 +421,8 @@ impl Sim {
 
     pub(super) fn arm_endpoint(&mut self, host: HostId) {
         let state = &mut self.hosts[host.0];
-        let due = state.endpoint.poll_timeout().map(|at| at.max(self.now));
+        let due = state.endpoint.poll_timeout();
+        let due = due.map(|at| state.clock.due(self.now, at));
         if let Some(at) = due.filter(|at| state.timer.is_none_or(|armed| *at < armed)) {
             state.timer = Some(at);
             self.network
@@ -437,10 +449,12 @@ impl Sim {
     }
 
     pub(super) fn act<R>(&mut self, key: usize, act: impl FnOnce(&mut Io<'_>) -> R) -> Option<R> {
+        let clock = self.clock(self.connections[key].seat.report.host);
         let occupied = &mut self.connections[key];
         let connection = occupied.connection.as_mut()?;
         let result = act(&mut Io {
             now: self.now,
+            clock,
             connection,
             seat: &mut occupied.seat,
             ledger: &mut self.ledger,

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{Config, EndpointConfig};
 use crate::connection::Connection;
@@ -12,7 +13,8 @@ use crate::time::Time;
 
 use super::check::Tap;
 use super::link::Parcel;
-use super::{App, HostId, Rng};
+use super::random::{fnv1a, mix};
+use super::{App, HostId, Rng, Sim};
 
 /// Whether a host's process does anything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +32,60 @@ pub(super) struct ListenerState {
     pub(super) make: Box<dyn FnMut() -> Box<dyn App>>,
 }
 
+/// What a host's clock and timers are like: they need not be good.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    /// The clock moves in steps of this length.
+    step: Duration,
+    /// Timers fire up to this much too late.
+    late: Duration,
+    seed: u64,
+}
+
+impl Clock {
+    /// What the clock shows.
+    pub(super) fn show(&self, now: Time) -> Time {
+        let step = nanos(self.step).max(1);
+        Time::from_nanos(now.as_nanos() / step * step)
+    }
+
+    /// When a timer for `at` fires that is set now. Equal deadlines are equally late, however often they are set.
+    pub(super) fn due(&self, now: Time, at: Time) -> Time {
+        let step = nanos(self.step).max(1);
+        let at = Time::from_nanos(at.as_nanos().div_ceil(step).saturating_mul(step)).max(now);
+        if self.late.is_zero() {
+            return at;
+        }
+        let drawn = mix(at.as_nanos() ^ self.seed);
+        at + Duration::from_nanos(drawn % nanos(self.late).saturating_add(1))
+    }
+
+    pub(super) fn step(&self) -> Duration {
+        self.step
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Sim {
+    /// What a host's clock shows.
+    pub(super) fn clock(&self, host: HostId) -> Time {
+        self.hosts[host.0].clock.show(self.now)
+    }
+
+    /// Makes a host's clock coarse: it moves in steps of this length, as that of some systems does (15.6 ms, 1 ms).
+    pub fn set_clock_step(&mut self, host: HostId, step: Duration) {
+        self.hosts[host.0].clock.step = step;
+    }
+
+    /// Makes a host's timers fire late, each up to this much, as on a busy machine.
+    pub fn set_timer_lateness(&mut self, host: HostId, late: Duration) {
+        self.hosts[host.0].clock.late = late;
+    }
+}
+
 /// One host.
 pub(super) struct Host {
     pub(super) name: String,
@@ -39,6 +95,7 @@ pub(super) struct Host {
     pub(super) endpoint: Endpoint,
     pub(super) listener: Option<ListenerState>,
     pub(super) process: Process,
+    pub(super) clock: Clock,
     /// Until then the socket takes no datagram to send.
     pub(super) sends_refused_until: Time,
     /// Datagrams in the socket buffer of a paused process, and their bytes.
@@ -58,6 +115,11 @@ impl Host {
     pub(super) fn new(seed: u64, name: &str, address: SocketAddr, config: EndpointConfig) -> Self {
         let config = Arc::new(config);
         let mut rng = Rng::new(seed, &format!("host {name} {address}"));
+        let clock = Clock {
+            step: Duration::ZERO,
+            late: Duration::ZERO,
+            seed: mix(seed ^ fnv1a(name.as_bytes())),
+        };
         Host {
             name: name.to_owned(),
             address,
@@ -65,6 +127,7 @@ impl Host {
             config,
             listener: None,
             process: Process::Running,
+            clock,
             sends_refused_until: Time::ZERO,
             inbox: VecDeque::new(),
             inbox_bytes: 0,
@@ -188,5 +251,49 @@ impl Seat {
             is_aborted: false,
             rng,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock(step: Duration, late: Duration) -> Clock {
+        Clock {
+            step,
+            late,
+            seed: 5,
+        }
+    }
+
+    #[test]
+    fn a_coarse_clock_shows_a_deadline_as_passed_when_its_timer_fires() {
+        let clock = clock(Duration::from_micros(15_600), Duration::ZERO);
+        for micros in (0..100_000).step_by(37) {
+            let at = Time::from_micros(micros);
+            assert!(clock.show(at) <= at && at - clock.show(at) < clock.step());
+            let due = clock.due(Time::ZERO, at);
+            assert!(due >= at && clock.show(due) >= at && due - at < clock.step());
+            assert_eq!(
+                clock.due(due + clock.step(), at),
+                due + clock.step(),
+                "at once"
+            );
+        }
+    }
+
+    #[test]
+    fn late_timers_are_late_within_their_bound_and_the_same_each_time() {
+        let late = Duration::from_millis(4);
+        let clock = clock(Duration::ZERO, late);
+        let mut sum = Duration::ZERO;
+        for micros in 0..10_000 {
+            let at = Time::from_micros(micros);
+            let due = clock.due(Time::ZERO, at);
+            assert!(due >= at && due - at <= late);
+            assert_eq!(clock.due(Time::ZERO, at), due);
+            sum += due - at;
+        }
+        assert!((sum / 10_000).abs_diff(late / 2) < Duration::from_micros(50));
     }
 }

@@ -30,11 +30,12 @@ fn compare(choice: &Congestion, tolerance: &Tolerance) {
             let pairs = log.lock().expect("no panic holds it");
             let worst = worst(&pairs);
             println!(
-                "{choice:?}, {name}, {rate} Mbit/s, {rtt} ms: {} rounds, {} reductions, worst {:.2} of {:.1} segments",
+                "{choice:?}, {name}, {rate} Mbit/s, {rtt} ms: {} rounds, {} reductions, worst {:.2} of {:.1} segments at {:?}",
                 pairs.len(),
                 pairs.last().map_or(0, |pair| pair.reductions),
                 (worst.ours - worst.twin) / worst.mss,
-                worst.twin / worst.mss
+                worst.twin / worst.mss,
+                worst.at
             );
             assert!(pairs.len() > 200, "{} rounds", pairs.len());
             for pair in pairs.iter() {

@@ -322,6 +322,33 @@ impl Lab {
         looks
     }
 
+    /// The longest time without a byte for a flow's reader, from now on for `time`, exact to a quarter of a
+    /// millisecond; and when it ended.
+    pub(crate) fn longest_gap(&mut self, flow: usize, time: Duration) -> (Duration, Time) {
+        let end = self.sim.now() + time;
+        let (mut read, mut since) = (self.read(flow), self.sim.now());
+        let mut longest = (Duration::ZERO, since);
+        while self.sim.now() < end {
+            self.sim.run_for(Duration::from_micros(250));
+            let now = self.sim.now();
+            let is_new = self.read(flow) > read;
+            if now - since > longest.0 {
+                longest = (now - since, now);
+            }
+            if is_new {
+                (read, since) = (self.read(flow), now);
+            }
+        }
+        longest
+    }
+
+    /// The probe timeout of a flow without back-off (RFC 9002 s6.2.1), from what the connection says of itself.
+    pub(crate) fn probe_timeout(&self, flow: usize) -> Duration {
+        let info = self.info(flow);
+        let delay = Config::default().max_ack_delay();
+        info.srtt.unwrap_or_default() + (4 * info.rttvar).max(MILLISECOND) + delay
+    }
+
     /// The mean of the window over the looks of a series, bytes.
     pub(crate) fn mean_cwnd(looks: &[Look]) -> f64 {
         looks.iter().map(|look| look.cwnd as f64).sum::<f64>() / looks.len() as f64

@@ -3,6 +3,7 @@
 //! A failing test prints its seed; `AQUEDUCT_SEED=<seed> cargo test --test sim <name>` runs that one again.
 //! `AQUEDUCT_SCENARIOS=<count>` lengthens the random part.
 
+mod clocks;
 mod close;
 mod close_races;
 mod details;

@@ -1,0 +1,103 @@
+//! What interrupts a transfer costs it a known time: a blackout, a NAT that forgets.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use aqueduct::congestion::Congestion;
+use aqueduct::sim::Fate;
+use aqueduct::time::Time;
+
+use crate::support::{FlowPlan, Lab, drop_tail, mbit, ms, secs};
+
+const RTT: Duration = ms(40);
+
+/// The algorithms whose recovery is asked for.
+fn algorithms() -> [Congestion; 3] {
+    [Congestion::NewReno, Congestion::Cubic, Congestion::Bbr]
+}
+
+/// A flow that has been running for some time, over 20 Mbit/s and 40 ms.
+fn running(seed: u64, congestion: Congestion, time: Duration) -> Lab {
+    let mut lab = Lab::new(seed, drop_tail(mbit(20), RTT, 1.0));
+    lab.start(FlowPlan::new(congestion, RTT));
+    lab.run_for(time);
+    lab
+}
+
+/// The directions that a blackout cuts: there, back, both.
+const CUTS: [(bool, bool); 3] = [(true, false), (false, true), (true, true)];
+
+#[test]
+fn after_a_blackout_of_five_seconds_data_flows_within_one_probe_interval() {
+    for congestion in algorithms() {
+        for (there, back) in CUTS {
+            for offset in [0, 700, 2_900] {
+                let (gap, interval) = blackout(congestion.clone(), (there, back), ms(offset));
+                println!("{congestion:?}, there {there}, back {back}: {gap:?} of {interval:?}");
+                assert!(
+                    gap <= interval + RTT,
+                    "{gap:?} after the end, probes each {interval:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Cuts the path for five seconds; how long after its end the reader got something, and how far apart the last
+/// probes were by then, the next one included.
+fn blackout(congestion: Congestion, cut: (bool, bool), offset: Duration) -> (Duration, Duration) {
+    let mut lab = running(31, congestion, secs(5) + offset);
+    let (sender, receiver) = (lab.flows[0].sender, lab.flows[0].receiver);
+    let sent = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&sent);
+    lab.sim.filter(sender, receiver, move |passing| {
+        seen.borrow_mut().push(passing.now);
+        Fate::Pass
+    });
+    if cut.0 {
+        lab.sim.partition_one_way(sender, receiver);
+    }
+    if cut.1 {
+        lab.sim.partition_one_way(receiver, sender);
+    }
+    lab.run_for(secs(5));
+    let end = lab.sim.now();
+    lab.sim.heal(sender, receiver);
+    let before = lab.read(0);
+    let is_back = (0..40_000).any(|_| {
+        lab.run_for(Duration::from_micros(250));
+        lab.read(0) > before
+    });
+    assert!(is_back, "nothing came in ten seconds");
+    (lab.sim.now() - end, probe_interval(&sent.borrow(), end))
+}
+
+/// The time from the last thing sent before `end` to the next one.
+fn probe_interval(sent: &[Time], end: Time) -> Duration {
+    let next = sent.iter().position(|at| *at > end);
+    match next {
+        Some(next) if next > 0 => sent[next] - sent[next - 1],
+        _ => Duration::ZERO,
+    }
+}
+
+#[test]
+fn a_nat_that_forgets_costs_two_round_trips_at_most() {
+    for congestion in algorithms() {
+        for offset in [0, 333, 1_710] {
+            let mut lab = running(33, congestion.clone(), secs(5) + ms(offset));
+            let sender = lab.flows[0].sender;
+            let rtt = lab.info(0).srtt.expect("measured");
+            lab.sim.rebind(sender);
+            let (gap, ended) = lab.longest_gap(0, secs(5));
+            println!("{congestion:?}: {gap:?} until {ended:?}, round trip {rtt:?}");
+            assert!(gap <= 2 * rtt, "{gap:?}, round trip {rtt:?}");
+            assert_eq!(lab.sim.report(lab.flows[0].key).failure, None);
+            let mark = lab.mark();
+            lab.run_for(secs(5));
+            let goodput = lab.goodput(0, &mark);
+            assert!(goodput > 0.8 * 20e6, "{goodput} bit/s afterwards");
+        }
+    }
+}
