@@ -68,6 +68,7 @@ impl Connection {
         let first = alone.into_iter().find_map(|poll| poll(self, now, batch));
         let transmit = first.or_else(|| self.poll_stream(now, batch));
         self.settle(now);
+        self.account.settle(self.memory());
         transmit
     }
 
@@ -93,6 +94,7 @@ impl Connection {
             return None;
         }
         self.timers.stop(Timer::Pacing);
+        self.tune_receive(now);
         if self.wants_window_update() {
             self.acks.owe_now();
         }
