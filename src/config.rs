@@ -107,7 +107,9 @@ pub struct Config {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) send_buffer: usize,
+    pub(crate) send_buffer_max: usize,
     pub(crate) receive_window: u32,
+    pub(crate) receive_window_max: u32,
     pub(crate) max_ack_delay: Duration,
     pub(crate) max_datagram: u16,
     pub(crate) nodelay: bool,
@@ -124,7 +126,9 @@ impl Default for Config {
             idle_timeout: None,
             keepalive: None,
             send_buffer: 1 << 20,
+            send_buffer_max: 32 << 20,
             receive_window: 256 << 10,
+            receive_window_max: 32 << 20,
             max_ack_delay: Duration::from_millis(8),
             max_datagram: 65_487,
             nodelay: false,
@@ -149,7 +153,7 @@ impl Config {
         const TIMEOUT: &str = "1 ms ..= 365 days";
         const BUFFER: &str = "2400 bytes ..= 1 GiB";
         let buffer = BUFFER_MIN..=BUFFER_MAX;
-        let window = usize::try_from(self.receive_window).unwrap_or(usize::MAX);
+        let wide = |window| usize::try_from(window).unwrap_or(usize::MAX);
         let datagram = usize::from(self.max_datagram);
         check(is_timeout(self.connect_timeout), "connect_timeout", TIMEOUT)?;
         check(
@@ -169,7 +173,22 @@ impl Config {
             "idle and interval of 1 ms ..= 365 days, and a count of at least 1",
         )?;
         check(buffer.contains(&self.send_buffer), "send_buffer", BUFFER)?;
-        check(buffer.contains(&window), "receive_window", BUFFER)?;
+        check(
+            (self.send_buffer..=BUFFER_MAX).contains(&self.send_buffer_max),
+            "send_buffer_max",
+            "send_buffer ..= 1 GiB",
+        )?;
+        check(
+            buffer.contains(&wide(self.receive_window)),
+            "receive_window",
+            BUFFER,
+        )?;
+        check(
+            self.receive_window <= self.receive_window_max
+                && wide(self.receive_window_max) <= BUFFER_MAX,
+            "receive_window_max",
+            "receive_window ..= 1 GiB",
+        )?;
         check(
             self.max_ack_delay <= ACK_DELAY_MAX,
             "max_ack_delay",
@@ -239,30 +258,61 @@ impl Config {
         self.keepalive
     }
 
-    /// Bytes that `write` takes before it blocks: those not yet sent and those not yet acknowledged. It bounds
-    /// the throughput to this much a round trip. Default 1 MiB; 2,400 bytes to 1 GiB.
+    /// Fixes how many bytes `write` takes before it blocks: those not yet sent and those not yet acknowledged, at
+    /// most this many a round trip. As `SO_SNDBUF` does, it turns tuning off; [`Config::with_send_buffer_max`] after
+    /// it turns tuning on again, from here on. Default: 1 MiB to begin with, tuned; 2,400 bytes to 1 GiB.
     #[must_use]
     pub fn with_send_buffer(mut self, bytes: usize) -> Self {
         self.send_buffer = bytes;
+        self.send_buffer_max = bytes;
         self
     }
 
-    /// See [`Config::with_send_buffer`].
+    /// The send buffer that a connection begins with, bytes. See [`Config::with_send_buffer`].
     pub fn send_buffer(&self) -> usize {
         self.send_buffer
     }
 
-    /// The receive window that a connection begins with, bytes. It grows by itself while the application reads
-    /// as fast as data comes. Default 256 KiB; 2,400 bytes to 1 GiB.
+    /// How far the send buffer may grow, bytes: it follows twice the congestion window, so that neither the path
+    /// nor the writer waits for the other. Memory is used only for what is written. Default 32 MiB;
+    /// [`Config::send_buffer`] to 1 GiB.
     #[must_use]
-    pub fn with_receive_window(mut self, bytes: u32) -> Self {
-        self.receive_window = bytes;
+    pub fn with_send_buffer_max(mut self, bytes: usize) -> Self {
+        self.send_buffer_max = bytes;
         self
     }
 
-    /// See [`Config::with_receive_window`].
+    /// See [`Config::with_send_buffer_max`].
+    pub fn send_buffer_max(&self) -> usize {
+        self.send_buffer_max
+    }
+
+    /// Fixes the receive window: bytes that the peer may send beyond what the application has read. As `SO_RCVBUF`
+    /// does, it turns tuning off; [`Config::with_receive_window_max`] after it turns tuning on again, from here on.
+    /// Default: 256 KiB to begin with, tuned; 2,400 bytes to 1 GiB.
+    #[must_use]
+    pub fn with_receive_window(mut self, bytes: u32) -> Self {
+        self.receive_window = bytes;
+        self.receive_window_max = bytes;
+        self
+    }
+
+    /// The receive window that a connection begins with, bytes. See [`Config::with_receive_window`].
     pub fn receive_window(&self) -> u32 {
         self.receive_window
+    }
+
+    /// How far the receive window may grow, bytes: it does while the application reads as fast as data comes.
+    /// Memory is used only for what has arrived. Default 32 MiB; [`Config::receive_window`] to 1 GiB.
+    #[must_use]
+    pub fn with_receive_window_max(mut self, bytes: u32) -> Self {
+        self.receive_window_max = bytes;
+        self
+    }
+
+    /// See [`Config::with_receive_window_max`].
+    pub fn receive_window_max(&self) -> u32 {
+        self.receive_window_max
     }
 
     /// The longest that this side delays an acknowledgement; the peer is told. Default 8 ms; 0 to 499 ms

@@ -18,6 +18,8 @@
 mod acks;
 mod alarms;
 mod application;
+mod autotune;
+mod budget;
 mod ending;
 mod event;
 mod handshake;
@@ -30,6 +32,7 @@ mod opening;
 mod outbound;
 mod path;
 mod random;
+mod stall;
 mod timers;
 
 use std::net::{IpAddr, SocketAddr};
@@ -45,6 +48,8 @@ use crate::time::{Deadline, Time, Timer};
 use crate::wire::{ConnectionId, Offset, PacketNumber, TruncatedNumber, Window};
 
 use acks::Acks;
+use autotune::WindowTuner;
+use budget::Account;
 use event::Pending;
 use handshake::{Handshake, SynSent};
 use idle::Idle;
@@ -54,9 +59,12 @@ use mtu::Mtu;
 use opening::Rendezvous;
 use path::Path;
 use random::Random;
+use stall::Standing;
 use timers::Timers;
 
 pub use application::{ReadError, WriteError};
+pub(crate) use autotune::SMALL_WINDOW;
+pub use budget::Budget;
 pub use ending::Linger;
 pub use event::{Event, Farewell, LastAck};
 pub use info::{Info, TcpState};
@@ -157,6 +165,10 @@ pub struct Connection {
     assembler: Assembler,
     recv_half: RecvHalf,
     recv_credit: RecvCredit,
+    tuner: WindowTuner,
+    account: Account,
+    /// How far both directions had come when the connection was last found to hold memory.
+    standing: Standing,
     fin_order: FinOrder,
     fin_ever_sent: bool,
     /// The application shut its reading down: what arrives behind this offset is thrown away.
@@ -296,6 +308,9 @@ impl Connection {
             assembler: Assembler::new(),
             recv_half: RecvHalf::Open,
             recv_credit: RecvCredit::new(config.receive_window()),
+            tuner: WindowTuner::new(now, &config),
+            account: Account::default(),
+            standing: Standing::Moves,
             fin_order: FinOrder::None,
             fin_ever_sent: false,
             read_shut_at: None,

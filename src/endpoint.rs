@@ -29,6 +29,7 @@
 
 mod cookie;
 mod drop_reason;
+mod memory;
 mod random;
 mod reset;
 mod route;
@@ -44,13 +45,14 @@ use tracing::trace;
 use self::cookie::Cookies;
 pub use self::drop_reason::DropReason;
 use self::drop_reason::Drops;
+use self::memory::Stalled;
 use self::random::{Random, connection_id, first_number};
 use self::reset::{AnswerLimit, is_host, is_reflector};
 use self::route::Arrived;
 use self::table::{Entry, Keyed, Table};
 use self::time_wait::{Spent, TimeWait};
 use crate::config::{Config, ConfigError, EndpointConfig};
-use crate::connection::{ActiveOpen, Connection, Farewell, PassiveOpen};
+use crate::connection::{ActiveOpen, Budget, Connection, Farewell, PassiveOpen};
 use crate::limits::SPENT_MAX;
 use crate::time::Time;
 use crate::wire::{
@@ -195,6 +197,8 @@ pub struct Endpoint {
     spent: Spent,
     limit: AnswerLimit,
     drops: Drops,
+    budget: Arc<Budget>,
+    stalled: Stalled,
 }
 
 impl Endpoint {
@@ -216,6 +220,8 @@ impl Endpoint {
             spent: Spent::new(&hash),
             limit: AnswerLimit::new(random.key()),
             drops: Drops::default(),
+            budget: Arc::new(Budget::new(config.memory)),
+            stalled: Stalled::default(),
             random,
             config,
         }
@@ -239,7 +245,10 @@ impl Endpoint {
     ) -> Result<(Handle, Connection), ConnectError> {
         config.validate()?;
         let (handle, open, seed) = self.open(to, 0)?;
-        Ok((handle, Connection::connect(now, open, config, seed)))
+        Ok((
+            handle,
+            self.shared(Connection::connect(now, open, config, seed)),
+        ))
     }
 
     /// Begins a connection with a peer that does the same, both with `token`.
@@ -258,7 +267,10 @@ impl Endpoint {
             return Err(ConnectError::BadToken);
         }
         let (handle, open, seed) = self.open(to, token)?;
-        Ok((handle, Connection::connect(now, open, config, seed)))
+        Ok((
+            handle,
+            self.shared(Connection::connect(now, open, config, seed)),
+        ))
     }
 
     /// Finds out whose the datagram is. An answer, if any, is written into the (empty) batch.
@@ -291,7 +303,10 @@ impl Endpoint {
         config: Arc<Config>,
     ) -> (Handle, Connection) {
         let (handle, open, seed) = self.admit(arrival);
-        (handle, Connection::accept(now, open, config, seed))
+        (
+            handle,
+            self.shared(Connection::accept(now, open, config, seed)),
+        )
     }
 
     /// Finds the connection of a packet of ours that an ICMP error quotes (as much of it as there is).
@@ -329,6 +344,7 @@ impl Endpoint {
         let Some(entry) = self.table.remove(handle) else {
             return;
         };
+        self.stalled.remove(handle);
         // An id that was drawn here, not minted, is in no cookie: nothing can open it again.
         if entry.is_passive {
             self.passive = self.passive.saturating_sub(1);

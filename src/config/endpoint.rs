@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::{BUFFER_MAX, BUFFER_MIN, ConfigError, check};
 
+/// The smallest budget, 1 MiB: some connections with the smallest window fit into it.
+const MEMORY_MIN: usize = 1 << 20;
+
 /// How one UDP socket and all its connections behave.
 ///
 /// ```
@@ -19,6 +22,7 @@ pub struct EndpointConfig {
     pub(crate) backlog: usize,
     pub(crate) time_wait: Duration,
     pub(crate) socket_buffer: usize,
+    pub(crate) memory: usize,
     pub(crate) allow_reflector_ports: bool,
 }
 
@@ -28,6 +32,7 @@ impl Default for EndpointConfig {
             backlog: 1_024,
             time_wait: Duration::from_secs(60),
             socket_buffer: 8 << 20,
+            memory: 1 << 30,
             allow_reflector_ports: false,
         }
     }
@@ -58,7 +63,8 @@ impl EndpointConfig {
             (BUFFER_MIN..=BUFFER_MAX).contains(&self.socket_buffer),
             "socket_buffer",
             "2400 bytes ..= 1 GiB",
-        )
+        )?;
+        check(self.memory >= MEMORY_MIN, "memory", "1 MiB or more")
     }
 
     /// Connections that may wait for `accept`; when it is full, strangers are not answered and try again.
@@ -99,6 +105,21 @@ impl EndpointConfig {
     /// See [`EndpointConfig::with_socket_buffer`].
     pub fn socket_buffer(&self) -> usize {
         self.socket_buffer
+    }
+
+    /// Bytes of memory that all connections of the endpoint may hold together for data that was received and not read,
+    /// or written and not acknowledged. From three quarters of it on no window grows, and new ones are small; when
+    /// it is used up, data is not taken and strangers wait, and the connections that have stood still for longest are
+    /// reset. What was acknowledged is never dropped. Default 1 GiB; at least 1 MiB.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// See [`EndpointConfig::with_memory`].
+    pub fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Whether `connect` may go to ports where services usually are that answer forged requests (DNS, NTP, SSDP

@@ -122,6 +122,7 @@ impl Connection {
 
     /// Quiet for long enough: an idle connection holds no buffers.
     fn fire_rest(&mut self, now: Time) {
+        self.look_at_progress(now);
         let due = self.idle.heard_at + REST;
         if now < due {
             self.timers.set(Timer::Rest, due);
@@ -130,6 +131,11 @@ impl Connection {
         self.send.shrink();
         self.assembler.shrink();
         self.outcome = Outcome::default();
+        self.rest_windows();
+        self.account.rest(self.memory());
+        if self.standing.is_watched() {
+            self.timers.set(Timer::Rest, now + REST);
+        }
     }
 
     fn follow_verdict(&mut self, timer: Timer, verdict: Verdict) {

@@ -47,6 +47,9 @@ impl Connection {
         if data.is_empty() {
             return Ok(0);
         }
+        if self.account.is_tight() {
+            self.narrow_send();
+        }
         let taken = if self.phase == Phase::Open {
             self.send.write(data)
         } else {
@@ -180,7 +183,7 @@ impl Connection {
 
     /// Whether a writer should try: room for a third of the buffer, as in the kernel, or an end.
     pub fn is_writable(&self) -> bool {
-        let room = self.phase == Phase::Open && self.send.free() >= self.config.send_buffer() / 3;
+        let room = self.phase == Phase::Open && self.send.free() >= self.send.capacity() / 3;
         room || self.failed || self.send_half.is_shut()
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::error::CloseReason;
+use crate::time::Time;
 use crate::wire::{ConnectionId, Offset, PacketNumber};
 
 /// Something happened that a waiter or the endpoint should know.
@@ -21,6 +22,9 @@ pub enum Event {
     Delivered,
     /// The connection failed; every waiter should look.
     Failed(CloseReason),
+    /// Data that nobody reads, or that the peer does not take, has stood still since then: tell the endpoint
+    /// ([`crate::endpoint::Endpoint::on_stalled`]), which may have it given up when memory is short.
+    Stalled(Time),
     /// Nothing remains to be sent or received: take the connection out of the endpoint
     /// ([`crate::endpoint::Endpoint::remove`]). What was received stays readable.
     Closed(Farewell),
@@ -62,6 +66,7 @@ pub(super) struct Pending {
     pub writable: bool,
     pub delivered: bool,
     pub failed: Option<CloseReason>,
+    pub stalled: Option<Time>,
     pub closed: Option<Farewell>,
 }
 
@@ -82,6 +87,9 @@ impl Pending {
         }
         if let Some(reason) = self.failed.take() {
             return Some(Event::Failed(reason));
+        }
+        if let Some(since) = self.stalled.take() {
+            return Some(Event::Stalled(since));
         }
         self.closed.take().map(Event::Closed)
     }

@@ -21,7 +21,7 @@ use super::path::PathAction;
 use super::{Connection, Phase};
 use crate::connection::lifecycle::FinOrder;
 use crate::error::{CloseReason, PeerFault, ResetCode};
-use crate::limits::UNSENT_ACKS_MAX;
+use crate::limits::{CHUNK_BYTES, UNSENT_ACKS_MAX};
 use crate::stream::Inserted;
 use crate::time::{Time, Timer};
 use crate::wire::{AckBlock, Body, Data, Meta, Offset, Packet, PacketNumber, len_u64, range_len};
@@ -186,6 +186,8 @@ impl Connection {
         }
         if self.outcome.largest_newly_acked.is_some() {
             self.idle.progress_at = now;
+            self.tuner.on_sample(now, self.assembler.rcv_nxt());
+            self.tune_send();
         }
         let snd_una = self.send.snd_una();
         self.repair();
@@ -308,7 +310,7 @@ impl Connection {
         }
         let news = fin && self.recv_half.on_fin(end);
         let limit = self.recv_credit.edge();
-        let Ok(inserted) = self.assembler.insert(data.offset, data.payload, limit) else {
+        let Some(inserted) = self.insert(data, limit) else {
             // The final size holds even if the data behind it must come again.
             self.acks.on_dropped();
             return Err(Rejected);
@@ -317,6 +319,19 @@ impl Connection {
         Ok(Taken {
             at_once: news || inserted.out_of_order || inserted.filled_gap,
         })
+    }
+
+    /// Puts the data in its place, if there is memory for it.
+    fn insert(&mut self, data: &Data<'_>, limit: Offset) -> Option<Inserted> {
+        let most = CHUNK_BYTES.saturating_mul(2);
+        let after = self
+            .memory()
+            .saturating_add(data.payload.len())
+            .saturating_add(most);
+        if !self.account.admits(after) {
+            return None;
+        }
+        self.assembler.insert(data.offset, data.payload, limit).ok()
     }
 
     fn on_inserted(&mut self, inserted: &Inserted) {

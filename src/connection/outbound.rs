@@ -71,6 +71,7 @@ impl Connection {
             self.note_limit(now);
         }
         self.settle(now);
+        self.account.settle(self.memory());
         transmit
     }
 
@@ -127,6 +128,7 @@ impl Connection {
             return None;
         }
         self.timers.stop(Timer::Pacing);
+        self.tune_receive(now);
         if self.wants_window_update() {
             self.acks.owe_now();
         }

@@ -28,11 +28,13 @@ pub enum DropReason {
     Unanswerable,
     /// Enough strangers were answered in this second.
     RateLimited,
+    /// A stranger while the connections hold all memory that they may; he tries again.
+    OutOfMemory,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [DropReason; 12] = [
+    pub const ALL: [DropReason; 13] = [
         DropReason::Malformed,
         DropReason::Checksum,
         DropReason::NoConnection,
@@ -45,6 +47,7 @@ impl DropReason {
         DropReason::TimeWait,
         DropReason::Unanswerable,
         DropReason::RateLimited,
+        DropReason::OutOfMemory,
     ];
 }
 

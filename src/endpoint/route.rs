@@ -119,6 +119,9 @@ impl Endpoint {
                 let refused = Answer::Reset(ResetCode::REFUSED);
                 return self.answer(arrived, refused, opening.cid, widen(packet.pn));
             }
+            (None, Listening::Yes) if self.budget.is_exhausted() => {
+                return Err(DropReason::OutOfMemory);
+            }
             _ => {}
         }
         let is_too_small = usize::from(opening.max_datagram) < DATAGRAM_MIN;
@@ -143,7 +146,7 @@ impl Endpoint {
         syn: &Opening,
     ) -> Result<Route<'d>, DropReason> {
         may_answer(arrived.meta)?;
-        let offer = self.offer;
+        let offer = self.offer.narrowed(self.budget.is_tight());
         let said = Said::new(packet, syn);
         let minted = self
             .cookies
@@ -228,6 +231,7 @@ impl Endpoint {
                 let refused = Answer::Reset(ResetCode::REFUSED);
                 return self.answer(arrived, refused, proof.said.cid, proof.first);
             }
+            Listening::Yes if self.budget.is_exhausted() => return Err(DropReason::OutOfMemory),
             Listening::Yes => {}
         }
         // Every connection that is taken in needs a place among the spent ones one day.

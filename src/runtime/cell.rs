@@ -95,6 +95,8 @@ pub(crate) struct News {
     pub(crate) opened: Option<ConnectionId>,
     pub(crate) closed: Option<Farewell>,
     pub(crate) stall: Option<Stall>,
+    /// The connection holds data that has stood still since then.
+    pub(crate) stalled: Option<Time>,
     readers: bool,
     writers: bool,
     wake_loop: bool,
@@ -384,6 +386,7 @@ impl CellState {
                 }
                 Event::Readable => news.readers = true,
                 Event::Writable | Event::Delivered => news.writers = true,
+                Event::Stalled(since) => news.stalled = Some(since),
                 Event::Failed(reason) => {
                     self.failure = Some(reason);
                     (news.readers, news.writers) = (true, true);

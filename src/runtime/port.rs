@@ -28,6 +28,8 @@ const OFFLOAD_PATHS_MAX: usize = 64;
 pub(crate) struct Port {
     pub(crate) token: Token,
     pub(crate) local: SocketAddr,
+    /// Bytes of the socket's receive buffer, as the system counts them; 0 if it does not say.
+    pub(crate) receive_buffer: usize,
     /// Whether it serves one stream alone and goes with it.
     pub(crate) single: bool,
     /// `None` once it is closed.
@@ -89,6 +91,7 @@ impl Port {
         Ok(Port {
             token,
             local,
+            receive_buffer: socket.receive_buffer(),
             single: options.peer.is_some(),
             socket: RwLock::new(Some(socket)),
             stalled: AtomicBool::new(false),

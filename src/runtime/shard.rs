@@ -219,13 +219,17 @@ impl Shard {
 
     /// Does what a drain found to be done outside the connection.
     pub(crate) fn settle(self: &Arc<Self>, cell: &Arc<Cell>, now: Time, news: &News) {
-        if news.opened.is_none() && news.closed.is_none() && news.stall.is_none() {
+        let nothing = news.opened.is_none() && news.closed.is_none() && news.stall.is_none();
+        if nothing && news.stalled.is_none() {
             return;
         }
         let mut state = self.lock();
         let now = state.now(now);
         if let Some(peer_cid) = news.opened {
             state.endpoint.on_opened(cell.handle, peer_cid);
+        }
+        if let Some(since) = news.stalled {
+            state.endpoint.on_stalled(cell.handle, since);
         }
         if let Some(farewell) = news.closed {
             self.timers().deadlines.remove(cell.handle);
@@ -404,9 +408,10 @@ impl ShardState {
         &mut self,
         shard: &Arc<Shard>,
         port: &Arc<Port>,
-        (handle, connection): (Handle, Connection),
+        (handle, mut connection): (Handle, Connection),
         local: SocketAddr,
     ) -> Arc<Cell> {
+        connection.set_socket_buffer(port.receive_buffer);
         let cell = Cell::new(shard.clone(), port.clone(), handle, connection, local);
         let cell = Arc::new(cell);
         let index = slot_index(handle);

@@ -218,7 +218,22 @@ impl Turns {
                 Route::Drop(_) => routes.next(),
             };
         }
+        self.relieve(&mut state, now);
         train.len.div_ceil(train.stride.max(1))
+    }
+
+    /// Gives connections up that stand still, if the endpoint's memory is used up.
+    fn relieve(&mut self, state: &mut ShardState, now: Time) {
+        while let Some(handle) = state.endpoint.poll_eviction() {
+            let Some(cell) = state.cell(handle) else {
+                continue;
+            };
+            let mut held = cell.lock();
+            if held.connection.evict() && Cell::touch(&mut held) {
+                tracing::warn!(peer = %cell.peer, ?now, "given up: the endpoint's memory is used up");
+                self.touched.push(cell.clone());
+            }
+        }
     }
 
     /// Reads a socket's error queue and tells the connections whose packets it quotes; whether there may

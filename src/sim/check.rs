@@ -66,9 +66,9 @@ impl Tap {
             sent: 0,
             is_proven: true,
         };
-        let window = usize::try_from(config.receive_window()).unwrap_or(usize::MAX);
+        let window = usize::try_from(config.receive_window_max()).unwrap_or(usize::MAX);
         // A vector doubles as it grows; what arrives lies in whole chunks.
-        let memory_max = (2 * config.send_buffer()).saturating_add(window) + SPARE_BYTES;
+        let memory_max = (2 * config.send_buffer_max()).saturating_add(window) + SPARE_BYTES;
         Tap {
             addresses: vec![first],
             memory_max,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::connection::{Event, IcmpError};
+use crate::connection::{Connection, Event, IcmpError};
 use crate::endpoint::Route;
 use crate::wire::{self, Ecn, Kind, Meta, Packet, Transmit};
 
@@ -79,7 +79,21 @@ impl Sim {
             self.drain(key);
         }
         self.is_reset = false;
+        self.relieve(host);
         self.arm_endpoint(host);
+    }
+
+    /// Gives connections up that stand still, if the host's memory is used up.
+    fn relieve(&mut self, host: HostId) {
+        while let Some(handle) = self.hosts[host.0].endpoint.poll_eviction() {
+            let Some(key) = self.hosts[host.0].connection(handle) else {
+                continue;
+            };
+            let connection = self.connections[key].connection.as_mut();
+            if connection.is_some_and(Connection::evict) {
+                self.drain(key);
+            }
+        }
     }
 
     /// One datagram goes to its connection; which.
@@ -370,6 +384,7 @@ impl Sim {
                     host.seat(occupied.handle, None);
                     occupied.is_removed = true;
                 }
+                Event::Stalled(since) => host.endpoint.on_stalled(occupied.handle, since),
                 Event::Readable | Event::Writable | Event::Delivered | Event::Failed(_) => {}
             }
         }

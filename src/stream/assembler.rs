@@ -189,6 +189,13 @@ impl Assembler {
         len
     }
 
+    /// Throws away everything that was received and not read, and gives its memory back: the connection is given up.
+    pub fn clear(&mut self) {
+        self.read_offset = self.rcv_nxt;
+        self.early = RangeSet::new();
+        self.tiles.clear(self.read_offset);
+    }
+
     /// The next `len` in-order bytes are read: their memory is free.
     fn consume(&mut self, len: usize) {
         self.read_offset = self.read_offset.plus_len(len);

@@ -126,6 +126,12 @@ impl RecvCredit {
         mss.min(self.window / 2).max(1)
     }
 
+    /// Makes the window wider or narrower, bytes. A narrower one takes nothing back: the edge stands until
+    /// the application has read enough (RFC 9293 s3.8.6, "shrinking the window").
+    pub fn set_window(&mut self, window: u64) {
+        self.window = window;
+    }
+
     /// The window's size in bytes.
     pub fn window(&self) -> u64 {
         self.window

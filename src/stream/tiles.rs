@@ -94,6 +94,15 @@ impl Tiles {
         debug_assert!(self.chunks.is_empty(), "a chunk above all that was written");
     }
 
+    /// Everything is thrown away; the next byte to be written is at `offset` or above.
+    pub(super) fn clear(&mut self, offset: Offset) {
+        let below = offset.len_since(Offset::ZERO) / CHUNK_BYTES * CHUNK_BYTES;
+        *self = Tiles {
+            base: Offset::ZERO.plus_len(below),
+            ..Tiles::default()
+        };
+    }
+
     fn pop_front(&mut self) {
         if let Some(chunk) = self.chunks.pop_front().flatten() {
             self.held -= 1;

@@ -21,6 +21,7 @@ mod reorder;
 mod restart;
 mod states;
 mod transfer;
+mod windows;
 mod zero_window;
 
 use std::time::Duration;

@@ -61,6 +61,11 @@ impl Socket {
         self.io.local_addr()
     }
 
+    /// Bytes of its receive buffer, as the system counts them; 0 if it does not say.
+    pub(crate) fn receive_buffer(&self) -> usize {
+        SockRef::from(&self.io).recv_buffer_size().unwrap_or(0)
+    }
+
     /// Sets the time to live (or hop limit) of what leaves.
     pub(crate) fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         super::set_ttl(&SockRef::from(&self.io), self.v4, ttl)

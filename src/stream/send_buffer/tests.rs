@@ -196,7 +196,7 @@ fn debug_output_does_not_show_the_bytes() {
     assert!(text.len() < 200, "{text}");
 }
 
-/// Capacity of the model: small, so that the ring turns often.
+/// Capacity of the model at first: small, so that the ring turns often.
 const CAPACITY: usize = 97;
 
 #[derive(Clone, Debug)]
@@ -209,6 +209,7 @@ enum Op {
     Lost(Range<usize>),
     Clear,
     Shrink,
+    SetCapacity(usize),
 }
 
 /// A range beginning so many bytes after `snd_una - 20`.
@@ -226,6 +227,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => near().prop_map(Op::Lost),
         1 => Just(Op::Shrink),
         1 => Just(Op::Clear),
+        2 => (1..200_usize).prop_map(Op::SetCapacity),
     ]
 }
 
@@ -238,10 +240,12 @@ enum Byte {
 }
 
 /// Every byte ever written, and what became of it.
-#[derive(Default)]
 struct Model {
     data: Vec<u8>,
     bytes: Vec<Byte>,
+    capacity: usize,
+    /// The largest capacity so far.
+    widest: usize,
 }
 
 impl Model {
@@ -321,6 +325,11 @@ impl Model {
                 buffer.clear();
             }
             Op::Shrink => buffer.shrink(),
+            Op::SetCapacity(capacity) => {
+                self.capacity = capacity;
+                self.widest = self.widest.max(capacity);
+                buffer.set_capacity(capacity);
+            }
         }
     }
 
@@ -329,7 +338,7 @@ impl Model {
         let data: Vec<u8> = (at..at + len)
             .map(|at| u8::try_from(at % 251).unwrap())
             .collect();
-        let taken = len.min(CAPACITY - (at - self.snd_una()));
+        let taken = len.min(self.capacity.saturating_sub(at - self.snd_una()));
         self.data.extend(&data[..taken]);
         self.bytes.resize(at + taken, Byte::Unsent);
         assert_eq!(buffer.write(&data), taken);
@@ -341,7 +350,12 @@ impl Model {
         assert_eq!(buffer.snd_una(), Offset::ZERO.plus_len(una));
         assert_eq!(buffer.snd_nxt(), Offset::ZERO.plus_len(self.snd_nxt()));
         assert_eq!(buffer.end(), Offset::ZERO.plus_len(end));
-        assert_eq!(buffer.free(), CAPACITY - (end - una));
+        assert_eq!(buffer.free(), self.capacity.saturating_sub(end - una));
+        assert_eq!(buffer.capacity(), self.capacity);
+        assert!(
+            buffer.bytes.capacity() <= self.widest,
+            "more memory than allowed"
+        );
         assert_eq!(buffer.has_lost(), self.bytes.contains(&Byte::Lost));
         for cut in [una, una + (end - una) / 3, end] {
             assert_eq!(
@@ -362,7 +376,12 @@ proptest! {
     #[test]
     fn every_byte_is_where_its_history_puts_it(ops in vec(op(), 1..120)) {
         let mut buffer = SendBuffer::new(CAPACITY);
-        let mut model = Model::default();
+        let mut model = Model {
+            data: Vec::new(),
+            bytes: Vec::new(),
+            capacity: CAPACITY,
+            widest: CAPACITY,
+        };
         for op in ops {
             model.apply(&mut buffer, op);
             model.check(&buffer);
