@@ -169,6 +169,8 @@ pub struct Connection {
     account: Account,
     /// How far both directions had come when the connection was last found to hold memory.
     standing: Standing,
+    /// A write was refused because the endpoint's memory is used up.
+    lacks_memory: bool,
     fin_order: FinOrder,
     fin_ever_sent: bool,
     /// The application shut its reading down: what arrives behind this offset is thrown away.
@@ -311,6 +313,7 @@ impl Connection {
             tuner: WindowTuner::new(now, &config),
             account: Account::default(),
             standing: Standing::Moves,
+            lacks_memory: false,
             fin_order: FinOrder::None,
             fin_ever_sent: false,
             read_shut_at: None,

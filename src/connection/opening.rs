@@ -10,7 +10,7 @@ use crate::error::{CloseReason, ResetCode};
 use crate::limits::DATAGRAM_MIN;
 use crate::stream::SendCredit;
 use crate::time::{Time, Timer};
-use crate::wire::{ConnectionId, Offset, Opening, Options, Packet, PacketNumber, VERSION, Window};
+use crate::wire::{ConnectionId, Opening, Options, Packet, PacketNumber, VERSION, Window};
 
 /// MAX_ACK_DELAY where a SYN or SYNACK has none.
 const USUAL_ACK_DELAY: Duration = Duration::from_millis(8);
@@ -160,7 +160,6 @@ impl Connection {
         self.mtu = Mtu::new(self.remote, terms.max_datagram, self.config.max_datagram());
         self.timers.stop(Timer::Syn);
         if let Some(rtt) = terms.rtt {
-            self.tuner.on_sample(now, Offset::ZERO);
             self.recovery.on_handshake_rtt(rtt);
         }
         self.recovery.set_max_ack_delay(

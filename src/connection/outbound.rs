@@ -195,6 +195,8 @@ impl Connection {
         if !self.is_in_flight() {
             self.arm_zero_window(now);
         }
+        // Nothing else looks after data that cannot leave (`stall.rs`).
+        self.arm_rest(now);
         None
     }
 
