@@ -4,6 +4,7 @@
 mod acknowledgement;
 mod delivery;
 mod detection;
+mod ecn;
 mod loss;
 mod pacer;
 mod pto;
@@ -23,6 +24,7 @@ use loss::LostRun;
 use pto::ProbeTimer;
 use usage::Usage;
 
+pub use ecn::{EcnReport, EcnState, EcnValidation};
 pub use pacer::Pacer;
 pub use report::{
     AckOfUnsent, Admission, Contents, Limit, Outcome, RecoverySnapshot, SendClass, SentPacket,
