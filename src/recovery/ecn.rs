@@ -89,7 +89,7 @@ pub struct EcnValidation {
     /// Packets marked in this test.
     tested: u8,
     /// The first number whose loss says something about this test, or about the trust that came of it.
-    from: Option<PacketNumber>,
+    from: PacketNumber,
     /// Marked packets lost since one was acknowledged.
     lost_in_row: u8,
     /// Packets that met congestion, on all paths.
@@ -100,7 +100,7 @@ impl EcnValidation {
     /// Tests the path, from packet `next` on: both sides have agreed, or the path is new.
     pub fn start(&mut self, next: PacketNumber) {
         self.state = EcnState::Testing;
-        self.from = Some(next);
+        self.from = next;
         self.tested = 0;
         self.lost_in_row = 0;
     }
@@ -132,7 +132,7 @@ impl EcnValidation {
     /// Ten of a test and none that came: the path drops what is marked. Ten in a row on a path that was
     /// trusted: it may have changed, or been cut for a while, so it is tested again.
     pub fn on_marked_lost(&mut self, number: PacketNumber, next: PacketNumber) {
-        if self.from.is_none_or(|from| number < from) {
+        if number < self.from {
             return;
         }
         self.lost_in_row = self.lost_in_row.saturating_add(1);
