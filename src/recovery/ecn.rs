@@ -9,7 +9,7 @@
 //!                            Failed <--------------------------+
 //! ```
 //!
-//! A path may clear the mark, change it, or drop what carries it. The counts in an acknowledgement are
+//! A path may clear the mark, change it, set it on everything, or drop what carries it. The counts in an acknowledgement are
 //! compared only if it raises the largest number and newly acknowledges marked packets: any other may be
 //! older than the last one compared, and then its counts prove nothing (RFC 9000 s13.4.2.1).
 //!
@@ -39,7 +39,7 @@ pub enum EcnState {
     Testing,
     /// The path carries marks: every numbered packet has one.
     Capable,
-    /// The path clears marks, changes them, or drops what has one: nothing is marked any more.
+    /// The path clears marks, changes them, sets them on everything, or drops what has one: nothing is marked any more.
     Failed,
 }
 
@@ -92,6 +92,10 @@ pub struct EcnValidation {
     from: PacketNumber,
     /// Marked packets lost since one was acknowledged.
     lost_in_row: u8,
+    /// Packets counted on this path that had all met congestion; settled once one had not.
+    congested: u8,
+    /// A packet of this path came with the mark that it left with.
+    is_kept: bool,
     /// Packets that met congestion, on all paths.
     ce: u64,
 }
@@ -103,6 +107,8 @@ impl EcnValidation {
         self.from = next;
         self.tested = 0;
         self.lost_in_row = 0;
+        self.congested = 0;
+        self.is_kept = false;
     }
 
     /// The path is another one: what was learnt of the old one does not count.
@@ -191,9 +197,20 @@ impl EcnValidation {
             self.state = EcnState::Capable;
             let ce = distance(before.ce, counts.ce);
             self.ce = self.ce.saturating_add(ce);
+            self.suspect(ce, counts.ect0 != before.ect0);
             return ce;
         }
         0
+    }
+
+    /// Ten packets and not one without congestion: that is no congestion, but a box that marks everything.
+    fn suspect(&mut self, ce: u64, is_kept: bool) {
+        self.is_kept |= is_kept;
+        let ce = u8::try_from(ce).unwrap_or(u8::MAX);
+        self.congested = self.congested.saturating_add(ce);
+        if !self.is_kept && self.congested >= TEST_PACKETS {
+            self.fail("everything is marked");
+        }
     }
 
     /// Takes over the peer's counts; how many more marked packets they tell of.

@@ -137,6 +137,25 @@ fn a_block_without_counts_says_that_nothing_marked_came() {
     assert_eq!(pair.ecn.state(), EcnState::Failed);
 }
 
+/// Its marks are answered until that is sure.
+#[test]
+fn a_path_that_marks_everything_is_found_out_by_ten_and_not_by_nine() {
+    let mut pair = Pair::new();
+    assert_eq!(pair.pass(4, 4), 4);
+    assert_eq!(pair.pass(5, 5), 5);
+    assert_eq!(pair.ecn.state(), EcnState::Capable);
+    assert_eq!(pair.pass(1, 1), 1);
+    assert_eq!(pair.ecn.state(), EcnState::Failed);
+}
+
+#[test]
+fn heavy_congestion_is_no_broken_path() {
+    let mut pair = Pair::new();
+    assert_eq!(pair.pass(5, 4), 4);
+    assert_eq!(pair.pass(500, 500), 500);
+    assert_eq!(pair.ecn.state(), EcnState::Capable);
+}
+
 #[test]
 fn a_path_that_changes_marks_is_found_out() {
     let mut pair = Pair::new();
