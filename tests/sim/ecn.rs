@@ -237,8 +237,10 @@ fn a_new_path_is_tested_again() {
     }
     // The client only receives: something must show where it is.
     pair.sim.with(key, |io| io.write(b"here"));
-    let done = pair.sim.run_until(secs(60), |sim| sim.is_delivered(sender));
-    assert!(done);
+    let done = pair
+        .sim
+        .run_until(secs(60), |sim| sim.report(key).read == 6_000_000);
+    assert!(done, "{:?}", pair.sim.report(key));
     assert_eq!(pair.sim.info(sender).expect("open").ecn, EcnState::Capable);
 }
 
