@@ -45,7 +45,7 @@ use crate::error::{CloseReason, ResetCode};
 use crate::recovery::{Outcome, Recovery};
 use crate::stream::{Assembler, RecvCredit, SendBuffer, SendCredit};
 use crate::time::{Deadline, Time, Timer};
-use crate::wire::{ConnectionId, Offset, PacketNumber, TruncatedNumber, Window};
+use crate::wire::{ConnectionId, Ecn, Offset, PacketNumber, TruncatedNumber, Window};
 
 use acks::Acks;
 use autotune::WindowTuner;
@@ -199,6 +199,10 @@ pub struct Connection {
     window_probes: u32,
     /// Packets since the last one with IMM.
     since_imm: u32,
+    /// Both sides count ECN marks in their ACK blocks.
+    counts_marks: bool,
+    /// The mark of the batch that is being built.
+    mark: Option<Ecn>,
 
     /// Why the connection failed, until somebody was told.
     failure: Option<CloseReason>,
@@ -276,6 +280,7 @@ impl Connection {
                 max_datagram: open.max_datagram,
                 max_ack_delay: open.max_ack_delay,
                 idle_timeout: open.idle_timeout,
+                features: open.features,
                 incarnation: open.incarnation,
                 rtt: open.rtt,
             },
@@ -341,6 +346,8 @@ impl Connection {
             unreachable_below: local_first,
             window_probes: 0,
             since_imm: 0,
+            counts_marks: false,
+            mark: None,
             failure: None,
             failed: false,
             reset_code: None,
@@ -488,6 +495,8 @@ impl Connection {
             packets_acked: recovery.packets_acked,
             packets_lost: recovery.packets_lost,
             packets_spurious: recovery.packets_spurious,
+            ecn: recovery.ecn,
+            packets_marked: recovery.packets_marked,
             packets_retransmitted: self.counters.packets_retransmitted,
             packets_duplicate: self.counters.packets_duplicate,
             packets_rejected: self.counters.packets_rejected,

@@ -24,7 +24,9 @@ use crate::error::{CloseReason, PeerFault, ResetCode};
 use crate::limits::{CHUNK_BYTES, UNSENT_ACKS_MAX};
 use crate::stream::Inserted;
 use crate::time::{Time, Timer};
-use crate::wire::{AckBlock, Body, Data, Meta, Offset, Packet, PacketNumber, len_u64, range_len};
+use crate::wire::{
+    AckBlock, AckFields, Body, Data, Meta, Offset, Packet, PacketNumber, len_u64, range_len,
+};
 
 /// How far above all received numbers the next one may be.
 const NUMBER_AHEAD_MAX: u64 = 1 << 24;
@@ -177,9 +179,10 @@ impl Connection {
             return self.on_ack_of_unsent();
         }
         let mut outcome = std::mem::take(&mut self.outcome);
+        let AckFields { delay, ecn, .. } = block.fields;
         let result = self
             .recovery
-            .on_ack(now, ranges.iter(), block.fields.delay, &mut outcome);
+            .on_ack(now, ranges.iter(), delay, ecn, &mut outcome);
         self.outcome = outcome;
         if result.is_err() {
             return self.on_ack_of_unsent();

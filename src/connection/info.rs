@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::recovery::EcnState;
+
 /// The RFC 9293 s3.3.2 state that a connection's two halves amount to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum TcpState {
@@ -89,6 +91,10 @@ pub struct Info {
     pub packets_lost: u64,
     /// Packets declared lost that turned out to have arrived.
     pub packets_spurious: u64,
+    /// Whether packets are marked ECT(0), and what is known of the path in that respect (RFC 9000 s13.4).
+    pub ecn: EcnState,
+    /// Packets that the peer received with a congestion mark (CE).
+    pub packets_marked: u64,
     /// Packets sent that carried repeated data.
     pub packets_retransmitted: u64,
     /// Packets received more than once.

@@ -52,6 +52,7 @@ pub(super) struct PeerTerms {
     pub max_datagram: u16,
     pub max_ack_delay: Option<Duration>,
     pub idle_timeout: Option<Duration>,
+    pub features: Option<u32>,
     pub incarnation: Option<u64>,
     pub rtt: Option<Duration>,
 }
@@ -66,6 +67,7 @@ impl PeerTerms {
             max_datagram: opening.max_datagram,
             max_ack_delay: packet.options.max_ack_delay,
             idle_timeout: packet.options.idle_timeout,
+            features: packet.options.features,
             incarnation: packet.options.incarnation,
             rtt,
         }
@@ -168,6 +170,10 @@ impl Connection {
                 .unwrap_or(USUAL_ACK_DELAY)
                 .min(ACK_DELAY_MAX),
         );
+        if terms.features.unwrap_or(0) & Options::ECN_FEEDBACK != 0 {
+            self.counts_marks = true;
+            self.recovery.start_ecn();
+        }
         self.idle.on_heard(now);
         self.idle.idle_timeout = shorter(self.config.idle_timeout(), terms.idle_timeout);
         self.arm_silence(now);
@@ -194,6 +200,7 @@ impl Connection {
         Options {
             max_ack_delay: (delay != USUAL_ACK_DELAY).then_some(delay),
             idle_timeout: self.config.idle_timeout(),
+            features: Some(Options::ECN_FEEDBACK),
             incarnation: Some(incarnation),
             ..Options::default()
         }

@@ -10,13 +10,14 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::ecn::EcnReport;
 use super::report::{AckOfUnsent, Contents, Outcome};
 use super::rtt::INITIAL_RTT;
 use super::sent_packets::{Resolved, Snapshot};
 use super::{Recovery, detection::NewlyLost};
 use crate::congestion::{AckSample, Controller};
 use crate::time::Time;
-use crate::wire::PacketNumber;
+use crate::wire::{EcnCounts, PacketNumber};
 
 /// What one ACK block settled.
 #[derive(Debug, Default)]
@@ -29,6 +30,10 @@ struct NewlyAcked {
     bytes: u64,
     /// Of those, the bytes for which the window may grow.
     growth: u64,
+    /// Packets on the present path that left with an ECN mark.
+    marked: u64,
+    /// Packets newly reported with a congestion mark.
+    congested: u64,
 }
 
 /// The state before the block was looked at.
@@ -39,7 +44,8 @@ struct Before {
 }
 
 impl Recovery {
-    /// An ACK block arrived: `ranges` highest first. Work is proportional to what is newly resolved.
+    /// An ACK block arrived: `ranges` highest first, and `counts` of ECN marks if it has them. Work is
+    /// proportional to what is newly resolved.
     ///
     /// # Errors
     /// [`AckOfUnsent`]; nothing has changed then.
@@ -48,6 +54,7 @@ impl Recovery {
         now: Time,
         ranges: impl Iterator<Item = RangeInclusive<PacketNumber>> + Clone,
         delay: Duration,
+        counts: Option<EcnCounts>,
         out: &mut Outcome,
     ) -> Result<(), AckOfUnsent> {
         let next = self.next_number();
@@ -60,12 +67,18 @@ impl Recovery {
             inflight: self.bytes_in_flight,
             delivered: self.delivery.delivered(),
         };
-        let newly = self.settle(now, ranges, out);
+        let mut newly = self.settle(now, ranges, out);
         out.probes = 0;
         out.largest_newly_acked = newly.largest.map(|(largest, _)| largest);
         let Some((largest, sent_at)) = newly.largest else {
             return Ok(());
         };
+        newly.congested = self.ecn.on_ack(&EcnReport {
+            counts,
+            newly_acked: newly.marked,
+            is_newest: named > self.largest_acked,
+            next,
+        });
         self.largest_acked = self.largest_acked.max(Some(largest));
         self.probe_timer.on_newly_acked(now);
         // The delay that the block tells is that of the largest number it names (RFC 9002 s5.1).
@@ -75,7 +88,11 @@ impl Recovery {
         if let Some(rtt) = rtt {
             self.sample_rtt(rtt, delay.min(self.max_ack_delay));
         }
-        let lost = self.detect_losses(now, out);
+        let inflight = self.bytes_in_flight;
+        let mut lost = self.detect_losses(now, out);
+        if newly.congested > 0 {
+            lost.is_congestion |= self.answer_marks(now, largest, inflight);
+        }
         self.report(now, before, &newly, &lost, rtt);
         if !lost.any {
             self.sent.quiet();
@@ -114,6 +131,7 @@ impl Recovery {
                 }
                 if is_present {
                     newly.bytes += size;
+                    newly.marked += u64::from(packet.contents.marked);
                     if in_flight {
                         self.bytes_in_flight -= size;
                         newly.note(number, &packet);
@@ -158,8 +176,7 @@ impl Recovery {
             newly_acked: newly.bytes,
             growth: if lost.is_congestion { 0 } else { newly.growth },
             newly_lost: lost.bytes,
-            // What the peer counts of ECN marks comes in here.
-            newly_marked: 0,
+            newly_marked: newly.congested,
             inflight_before: before.inflight,
             inflight: self.bytes_in_flight,
             delivered: self.delivery.delivered(),

@@ -89,6 +89,7 @@ struct Record {
     size: u16,
     fin: bool,
     mtu_probe: bool,
+    marked: bool,
     lost: bool,
 }
 
@@ -385,6 +386,7 @@ impl Record {
             size: packet.size,
             fin: contents.fin,
             mtu_probe: contents.mtu_probe.is_some(),
+            marked: contents.marked,
             lost: false,
         }
     }
@@ -403,6 +405,7 @@ impl Record {
             data: self.data(),
             fin: self.fin,
             mtu_probe: self.mtu_probe.then_some(self.len),
+            marked: self.marked,
         }
     }
 

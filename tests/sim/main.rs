@@ -8,6 +8,7 @@ mod close;
 mod close_races;
 mod details;
 mod determinism;
+mod ecn;
 mod handshake;
 mod icmp;
 mod idle;

@@ -97,6 +97,7 @@ impl Connection {
             return None;
         }
         let room = batch.room(usize::from(size))?;
+        self.mark = self.recovery.mark();
         let mut packet = self.builder(room, Kind::Probe);
         packet.aux(1);
         packet.flags(Flags {
