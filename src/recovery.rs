@@ -104,6 +104,8 @@ struct NewlyAcked {
     largest: Option<(PacketNumber, Option<Time>)>,
     /// Bytes for which the window may grow.
     growth: u64,
+    /// Bytes of the longest datagram of the present path.
+    largest_size: u16,
 }
 
 impl Recovery {
@@ -199,6 +201,22 @@ impl Recovery {
         self.forget_old_losses(now);
     }
 
+    /// The packets from `from` on have not left after all, and nothing was sent after them: they are unsaid,
+    /// and their contents are found among the lost ones.
+    pub fn unsend(&mut self, from: PacketNumber, out: &mut Outcome) {
+        while let Some(packet) = self.sent.unsend_newest(from) {
+            self.counts.sent -= 1;
+            self.bytes_in_flight = self.bytes_in_flight.saturating_sub(u64::from(packet.size));
+            out.lost.push(packet.contents);
+        }
+    }
+
+    /// Whether a loss is being repaired: nothing sent after it was found is acknowledged yet.
+    pub fn is_repairing(&self) -> bool {
+        let repaired = self.largest_acked >= Some(self.reduced_from);
+        self.probe_timer.count() > 0 || (self.largest_acked.is_some() && !repaired)
+    }
+
     /// An ACK block arrived: `ranges` highest first. Work is proportional to what is newly resolved.
     ///
     /// # Errors
@@ -218,6 +236,7 @@ impl Recovery {
         let overslept = self.has_overslept(now);
         let newly = self.settle(ranges, out);
         out.probes = 0;
+        out.largest_size = newly.largest_size;
         out.largest_newly_acked = newly.largest.map(|(largest, _)| largest);
         let Some((largest, sent_at)) = newly.largest else {
             return Ok(());
@@ -361,6 +380,9 @@ impl Recovery {
             self.sent.acknowledge(range, |number, packet| {
                 let largest = Some((number, packet.sent_at));
                 newly.largest = newly.largest.max(largest);
+                if number >= self.path_from {
+                    newly.largest_size = newly.largest_size.max(packet.size);
+                }
                 if packet.sent_at.is_none() {
                     self.counts.spurious += 1;
                     self.lost_run.on_late_ack(number);

@@ -226,6 +226,21 @@ impl SentPackets {
         Some(resolved)
     }
 
+    /// Takes the newest packet back if it is in flight and not below `from`: it has not left after all, and
+    /// its number is the next one again.
+    pub fn unsend_newest(&mut self, from: PacketNumber) -> Option<Resolved> {
+        let newest = self.slots.len().checked_sub(1)?;
+        let Slot::Tracked(record) = self.slots[newest] else {
+            return None;
+        };
+        if self.number_of(newest) < from || record.lost {
+            return None;
+        }
+        self.slots.pop_back();
+        self.in_flight -= 1;
+        Some(record.resolved())
+    }
+
     /// Forgets the packets that were declared lost at or before the time that `declared` answers; it is
     /// asked only if there is a loss to forget.
     pub fn forget_lost(&mut self, declared: impl FnOnce() -> Time) {
