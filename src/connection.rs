@@ -158,6 +158,8 @@ pub struct Connection {
     remote: SocketAddr,
     path: Path,
     mtu: Mtu,
+    /// The first number that the last batch could use.
+    batch_from: PacketNumber,
 
     send: SendBuffer,
     send_half: SendHalf,
@@ -332,6 +334,7 @@ impl Connection {
                 },
             ),
             mtu,
+            batch_from: local_first,
             outcome: Outcome::default(),
             acks: Acks::new(PacketNumber::new(1), config.max_ack_delay()),
             idle: Idle::new(now, config.user_timeout(), config.keepalive()),
@@ -484,6 +487,7 @@ impl Connection {
             bytes_in_flight: recovery.bytes_in_flight,
             pacing_rate: recovery.pacing_rate,
             path_mtu: self.mtu.size(),
+            black_holes: self.mtu.black_holes(),
             bytes_written: self.send.end().get(),
             bytes_sent: self.send.snd_nxt().get(),
             bytes_acked: self.send.snd_una().get(),

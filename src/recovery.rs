@@ -229,6 +229,22 @@ impl Recovery {
         self.delivery.on_drained(limit, open_at);
     }
 
+    /// The packets from `from` on have not left after all, and nothing was sent after them: they are unsaid,
+    /// and their contents are found among the lost ones.
+    pub fn unsend(&mut self, from: PacketNumber, out: &mut Outcome) {
+        while let Some(packet) = self.sent.unsend_newest(from) {
+            self.counts.sent -= 1;
+            self.bytes_in_flight = self.bytes_in_flight.saturating_sub(u64::from(packet.size));
+            out.lost.push(packet.contents);
+        }
+    }
+
+    /// Whether a loss is being repaired: nothing sent after it was found is acknowledged yet.
+    pub fn is_repairing(&self) -> bool {
+        let repaired = self.largest_acked >= Some(self.reduced_from);
+        self.probe_timer.count() > 0 || (self.largest_acked.is_some() && !repaired)
+    }
+
     /// Whether the window has no room for another packet.
     fn is_window_full(&self) -> bool {
         self.cwnd_room() < u64::from(self.mtu)

@@ -63,7 +63,7 @@ impl Connection {
         self.outcome = outcome;
         self.repair();
         if probes > 0 {
-            self.mtu.on_timeout(self.recovery.snapshot().pto_count);
+            self.note_stall();
         }
     }
 

@@ -69,6 +69,8 @@ pub struct Info {
     pub pacing_rate: u64,
     /// The largest datagram in use, bytes.
     pub path_mtu: u16,
+    /// How often datagrams of a size that had been in use were proven not to pass any more (RFC 8899 s4.3).
+    pub black_holes: u64,
     /// Bytes taken by `write`.
     pub bytes_written: u64,
     /// Bytes sent at least once.

@@ -59,6 +59,7 @@ impl Connection {
         );
         self.advance(now);
         self.mark = None;
+        self.batch_from = self.recovery.next_number();
         let alone: [Poll; 5] = [
             Self::poll_reset,
             Self::poll_syn,
@@ -262,7 +263,7 @@ impl Connection {
     /// New data if the window has room, else the oldest in flight, else the FIN, else a PROBE
     /// (RFC 9002 s6.2.4).
     fn build_timeout_probe(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let size = usize::from(self.mtu.probe_size(self.recovery.snapshot().pto_count));
+        let size = usize::from(self.mtu.timeout_probe_size());
         let unsent = self.send.end() > self.send.snd_nxt();
         let built = if unsent && self.send_credit.limit() > self.send.snd_nxt() {
             self.build_data(now, Plan::New, size, batch)
@@ -467,6 +468,9 @@ impl Connection {
         let number = self.recovery.next_number();
         let size = u16::try_from(len).unwrap_or(u16::MAX);
         let last = self.send.snd_nxt() == self.send.end() && !self.send.has_lost();
+        if contents.mtu_probe.is_none() {
+            self.mtu.on_sent(number, size);
+        }
         self.recovery.on_sent(
             now,
             SentPacket {

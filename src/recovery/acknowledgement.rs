@@ -26,6 +26,8 @@ struct NewlyAcked {
     largest: Option<(PacketNumber, Option<Time>)>,
     /// The newest packet of the present path that was still in flight, and what was known when it left.
     newest: Option<(PacketNumber, Snapshot)>,
+    /// Bytes of the longest datagram of the present path.
+    largest_size: u16,
     /// Bytes on the present path.
     bytes: u64,
     /// Of those, the bytes for which the window may grow.
@@ -69,6 +71,7 @@ impl Recovery {
         };
         let mut newly = self.settle(now, ranges, out);
         out.probes = 0;
+        out.largest_size = newly.largest_size;
         out.largest_newly_acked = newly.largest.map(|(largest, _)| largest);
         let Some((largest, sent_at)) = newly.largest else {
             return Ok(());
@@ -130,6 +133,7 @@ impl Recovery {
                     self.lost_run.on_late_ack(number);
                 }
                 if is_present {
+                    newly.largest_size = newly.largest_size.max(packet.size);
                     newly.bytes += size;
                     newly.marked += u64::from(packet.contents.marked);
                     if in_flight {

@@ -45,6 +45,8 @@ pub struct Outcome {
     pub probes: u8,
     /// The largest packet newly acknowledged, if any was.
     pub largest_newly_acked: Option<PacketNumber>,
+    /// Bytes of the longest datagram newly acknowledged on the present path.
+    pub largest_size: u16,
 }
 
 /// What a packet is sent for, as far as admission cares.

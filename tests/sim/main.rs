@@ -16,6 +16,7 @@ mod loss;
 mod masks;
 mod orders;
 mod partition;
+mod path_mtu;
 mod random;
 mod rebind;
 mod reorder;
