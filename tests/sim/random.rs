@@ -125,16 +125,21 @@ fn conditions(rng: &mut Rng, clean: &Link) -> Conditions {
         Congestion::custom(|_| Box::new(FixedWindow(40_000))),
     ];
     let bottleneck = rng.chance(0.4).then(|| bottleneck(rng, clean));
-    let (steps, late) = ([ms(1), ms(4), ms(16)], [ms(1), ms(5), ms(30)]);
     Conditions {
         congestion: [rng.pick(&algorithms), rng.pick(&algorithms)],
         bottleneck,
         is_half_duplex: rng.chance(0.3),
-        clock_step: rng
-            .chance(0.1)
-            .then(|| rng.pick(&steps))
-            .unwrap_or_default(),
-        timer_lateness: rng.chance(0.2).then(|| rng.pick(&late)).unwrap_or_default(),
+        clock_step: sometimes(rng, 0.1, &[ms(1), ms(4), ms(16)]),
+        timer_lateness: sometimes(rng, 0.2, &[ms(1), ms(5), ms(30)]),
+    }
+}
+
+/// With this probability one of these times.
+fn sometimes(rng: &mut Rng, probability: f64, times: &[Duration]) -> Duration {
+    if rng.chance(probability) {
+        rng.pick(times)
+    } else {
+        Duration::ZERO
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use aqueduct::config::Config;
+use aqueduct::sim::Link;
 use aqueduct::sim::apps::Transfer;
-use aqueduct::sim::{ConnectionKey, Link};
 
 use crate::{Pair, ms, secs};
 
