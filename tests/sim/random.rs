@@ -1,19 +1,26 @@
-//! Scenarios drawn at random: paths, faults, applications. Whatever happens, no byte is lost, doubled, moved or
+//! Scenarios drawn at random: paths, faults, applications, congestion control, clocks. Whatever happens, no byte is lost, doubled, moved or
 //! changed, and once the faults are over every connection comes to its end.
 
 use std::time::Duration;
 
-use aqueduct::config::Config;
+use aqueduct::config::{Config, Keepalive};
+use aqueduct::congestion::{AckSample, Congested, Congestion, Controller};
 use aqueduct::error::{CloseReason, ResetCode};
 use aqueduct::sim::apps::{Ending, Transfer};
-use aqueduct::sim::{ConnectionKey, HostId, Link, Loss, Reorder, Rng, Sim, seeds};
+use aqueduct::sim::{
+    Bottleneck, BottleneckId, ConnectionKey, EcnFault, HostId, Link, Loss, Reorder, Rng, Sim, seeds,
+};
 
 use crate::{ms, secs};
 
 /// Scenarios of a run; `AQUEDUCT_SCENARIOS` asks for more.
-const SCENARIOS: u64 = 3_000;
+const SCENARIOS: u64 = 5_000;
+/// Scenarios run beside each other on so many processors at most.
+const THREADS_MAX: u64 = 16;
 /// How long faults last; after it the path is clean.
 const FAULTY: Duration = Duration::from_secs(20);
+/// How long a connection may take to open: longer than all faults.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3_000);
 
 /// Something that happens once, in mid flow.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +32,12 @@ enum Disturbance {
     PauseClient(Duration),
     PauseServer(Duration),
     RefuseSends(Duration),
-    SmallerMtu,
+    /// The path takes smaller datagrams from now on, or larger ones again.
+    Mtu(usize),
+    /// The path has another rate from now on, so many tenths of the one before.
+    Rate(u64),
+    /// The way is longer from now on.
+    Delay(Duration),
     RestartServer,
 }
 
@@ -41,6 +53,21 @@ struct Scenario {
     endings: (Ending, Ending),
     windows: (u32, u32),
     disturbances: Vec<(Duration, Disturbance)>,
+    conditions: Conditions,
+}
+
+/// What is drawn beside the path and the applications.
+#[derive(Clone, Debug)]
+struct Conditions {
+    /// Of the client and of the server.
+    congestion: [Congestion; 2],
+    /// What the way up leads through, if anything.
+    bottleneck: Option<Bottleneck>,
+    /// The way down leads through the same, as in a network of one radio channel.
+    is_half_duplex: bool,
+    /// Steps of both clocks, lateness of all timers.
+    clock_step: Duration,
+    timer_lateness: Duration,
 }
 
 impl Scenario {
@@ -65,6 +92,7 @@ impl Scenario {
         let disturbances = (0..rng.pick(&[0, 0, 1, 1, 2, 4]))
             .map(|_| (rng.duration(secs(5)), disturbance(&mut rng)))
             .collect();
+        let conditions = conditions(&mut Rng::new(seed, "conditions"), &clean);
         Scenario {
             seed,
             up: faulty(&mut rng, clean.clone()),
@@ -75,6 +103,7 @@ impl Scenario {
             endings,
             windows,
             disturbances,
+            conditions,
         }
     }
 
@@ -85,6 +114,75 @@ impl Scenario {
             .iter()
             .any(|(_, it)| matches!(it, Disturbance::RestartServer));
         !restarts && !is_cut(self.endings.0) && !is_cut(self.endings.1)
+    }
+}
+
+fn conditions(rng: &mut Rng, clean: &Link) -> Conditions {
+    let algorithms = [
+        Congestion::NewReno,
+        Congestion::Cubic,
+        Congestion::Bbr,
+        Congestion::custom(|_| Box::new(FixedWindow(40_000))),
+    ];
+    let bottleneck = rng.chance(0.4).then(|| bottleneck(rng, clean));
+    Conditions {
+        congestion: [rng.pick(&algorithms), rng.pick(&algorithms)],
+        bottleneck,
+        is_half_duplex: rng.chance(0.3),
+        clock_step: sometimes(rng, 0.1, &[ms(1), ms(4), ms(16)]),
+        timer_lateness: sometimes(rng, 0.2, &[ms(1), ms(5), ms(30)]),
+    }
+}
+
+/// With this probability one of these times.
+fn sometimes(rng: &mut Rng, probability: f64, times: &[Duration]) -> Duration {
+    if rng.chance(probability) {
+        rng.pick(times)
+    } else {
+        Duration::ZERO
+    }
+}
+
+/// A bottleneck as fast as the link that leads to it, or slower.
+fn bottleneck(rng: &mut Rng, clean: &Link) -> Bottleneck {
+    let megabyte = clean.serialization(1_000_000).as_secs_f64();
+    let rate = if megabyte > 0.0 {
+        (8e6 / megabyte) as u64
+    } else {
+        50_000_000
+    };
+    let rate = rate / rng.pick(&[1, 1, 2, 5]);
+    let mut bottleneck = Bottleneck::new().rate_bits(rate);
+    let queue = 1_500 * rng.pick(&[2, 10, 50, 200]);
+    bottleneck = bottleneck.queue_bytes(queue);
+    if rng.chance(0.5) {
+        bottleneck = bottleneck.mark_above(queue / rng.pick(&[2, 4, 20]));
+    }
+    if rng.chance(0.3) {
+        bottleneck = bottleneck.policer(rate / 2, rng.pick(&[3_000, 15_000, 100_000]));
+    }
+    if rng.chance(0.3) {
+        bottleneck = bottleneck.bursts_every(rng.pick(&[ms(1), ms(5), ms(20)]));
+    }
+    bottleneck
+}
+
+/// A controller of a user who knows better: a window of so many bytes, whatever happens.
+#[derive(Debug)]
+struct FixedWindow(u64);
+
+impl Controller for FixedWindow {
+    fn on_ack(&mut self, _: &AckSample) {}
+    fn on_congestion(&mut self, _: &Congested) {}
+    fn on_mtu(&mut self, _: u16) {}
+
+    fn cwnd(&self) -> u64 {
+        self.0
+    }
+
+    fn pacing_rate(&self, srtt: Duration) -> u64 {
+        let micros = u64::try_from(srtt.as_micros()).unwrap_or(u64::MAX).max(1);
+        self.0 * 2_000_000 / micros
     }
 }
 
@@ -140,6 +238,18 @@ fn faulty(rng: &mut Rng, mut link: Link) -> Link {
     }
     if rng.chance(0.2) {
         link = link.mtu(rng.pick(&[1_200, 1_300, 1_452, 1_472]));
+    }
+    if rng.chance(0.2) {
+        link = link.mark(rng.pick(&[0.001, 0.05, 1.0]));
+    }
+    if rng.chance(0.2) {
+        let faults = [
+            EcnFault::Bleach,
+            EcnFault::Ect1,
+            EcnFault::Ce,
+            EcnFault::Drop,
+        ];
+        link = link.ecn(rng.pick(&faults));
     }
     match rng.below(6) {
         0 => link.reorder(
@@ -205,7 +315,7 @@ fn window(rng: &mut Rng) -> u32 {
 
 fn disturbance(rng: &mut Rng) -> Disturbance {
     let time = up_to_one_of(rng, &[ms(100), secs(2), secs(12)]);
-    match rng.below(17) {
+    match rng.below(20) {
         0..2 => Disturbance::Partition(time),
         2..4 => Disturbance::CutUp(time),
         4..6 => Disturbance::CutDown(time),
@@ -213,7 +323,9 @@ fn disturbance(rng: &mut Rng) -> Disturbance {
         9..11 => Disturbance::PauseClient(time),
         11..13 => Disturbance::PauseServer(time),
         13..15 => Disturbance::RefuseSends(time),
-        15 => Disturbance::SmallerMtu,
+        15 => Disturbance::Rate(rng.pick(&[1, 5, 20, 100])),
+        16 => Disturbance::Delay(time / 10),
+        17 | 18 => Disturbance::Mtu(rng.pick(&[1_200, 1_232, 1_400, 1_472, 9_000])),
         _ => Disturbance::RestartServer,
     }
 }
@@ -236,12 +348,23 @@ fn disturb(sim: &mut Sim, client: HostId, server: HostId, what: Disturbance) {
         Disturbance::PauseClient(time) => sim.pause(client, time),
         Disturbance::PauseServer(time) => sim.pause(server, time),
         Disturbance::RefuseSends(time) => sim.refuse_sends(client, time),
-        Disturbance::SmallerMtu => {
-            sim.change_link(client, server, |link| link.mtu(1_200));
-            sim.change_link(server, client, |link| link.mtu(1_200));
-        }
+        Disturbance::Mtu(bytes) => both_ways(sim, client, server, |link| link.mtu(bytes)),
+        Disturbance::Rate(tenths) => both_ways(sim, client, server, |link| {
+            let megabyte = link.serialization(1_000_000).as_secs_f64();
+            if megabyte > 0.0 {
+                link.rate_bits((8e5 / megabyte) as u64 * tenths)
+            } else {
+                link
+            }
+        }),
+        Disturbance::Delay(time) => both_ways(sim, client, server, |link| link.delay(time)),
         Disturbance::RestartServer => sim.restart(server),
     }
+}
+
+fn both_ways(sim: &mut Sim, a: HostId, b: HostId, change: impl Fn(Link) -> Link) {
+    sim.change_link(a, b, &change);
+    sim.change_link(b, a, &change);
 }
 
 /// What a run of one scenario counts.
@@ -257,40 +380,21 @@ struct Tally {
 fn run(scenario: &Scenario) -> Tally {
     let mut sim = Sim::new(scenario.seed);
     let (client, server) = (sim.add_host("client"), sim.add_host("server"));
-    sim.link_one_way(client, server, scenario.up.clone());
-    sim.link_one_way(server, client, scenario.down.clone());
-    let config = |window| {
-        // Keep-alive lets a side that only receives find out that the other is gone.
-        let keepalive = aqueduct::config::Keepalive {
-            idle: secs(30),
-            interval: secs(10),
-            count: 30,
-        };
-        Config::default()
-            .with_connect_timeout(secs(3_000))
-            .with_user_timeout(Some(secs(400)))
-            .with_keepalive(Some(keepalive))
-            .with_receive_window(window)
-    };
+    let bottleneck = connect_hosts(&mut sim, client, server, scenario);
+    let [at_client, at_server] = [0, 1].map(|end| config(scenario, end));
     let app = scenario.server.clone();
-    sim.listen(server, config(scenario.windows.1), move || app.clone());
+    sim.listen(server, at_server, move || app.clone());
     let keys: Vec<ConnectionKey> = (0..scenario.connections)
-        .map(|_| {
-            sim.connect(
-                client,
-                server,
-                config(scenario.windows.0),
-                scenario.client.clone(),
-            )
-        })
+        .map(|_| sim.connect(client, server, at_client.clone(), scenario.client.clone()))
         .collect();
     for (at, what) in scenario.disturbances.clone() {
         sim.after(at, move |sim| disturb(sim, client, server, what));
     }
     sim.after(FAULTY, move |sim| {
         sim.heal(client, server);
-        for (from, to) in [(client, server), (server, client)] {
-            sim.change_link(from, to, |link| link.without_faults());
+        both_ways(sim, client, server, Link::without_faults);
+        if let Some(id) = bottleneck {
+            sim.change_bottleneck(id, Bottleneck::without_policer);
         }
     });
     let is_over = sim.run_until(FAULTY * 100, |sim| {
@@ -306,7 +410,54 @@ fn run(scenario: &Scenario) -> Tally {
     if !sim.run_until(FAULTY * 100, |sim| left(sim) == [(0, 0); 2]) {
         sim.fail(&format!("I15: {:?} left\n{scenario:#?}", left(&sim)));
     }
+    // Nothing is left to happen but deadlines that were moved; the last is that of connecting.
+    if !sim.run_to_end(CONNECT_TIMEOUT * 2) {
+        sim.fail(&format!("no end: {sim:?}\n{scenario:#?}"));
+    }
     tally(&sim, client, server, scenario)
+}
+
+/// Links, and what they lead through; clocks.
+fn connect_hosts(
+    sim: &mut Sim,
+    client: HostId,
+    server: HostId,
+    scenario: &Scenario,
+) -> Option<BottleneckId> {
+    let conditions = &scenario.conditions;
+    for host in [client, server] {
+        sim.set_clock_step(host, conditions.clock_step);
+        sim.set_timer_lateness(host, conditions.timer_lateness);
+    }
+    let (mut up, mut down) = (scenario.up.clone(), scenario.down.clone());
+    let bottleneck = conditions.bottleneck.clone();
+    let bottleneck = bottleneck.map(|it| sim.add_bottleneck(it));
+    if let Some(id) = bottleneck {
+        up = up.through(id);
+        if conditions.is_half_duplex {
+            down = down.through(id);
+        }
+    }
+    sim.link_one_way(client, server, up);
+    sim.link_one_way(server, client, down);
+    bottleneck
+}
+
+/// The configuration of the client (0) or of the server (1).
+fn config(scenario: &Scenario, end: usize) -> Config {
+    // Keep-alive lets a side that only receives find out that the other is gone.
+    let keepalive = Keepalive {
+        idle: secs(30),
+        interval: secs(10),
+        count: 30,
+    };
+    let windows = [scenario.windows.0, scenario.windows.1];
+    Config::default()
+        .with_connect_timeout(CONNECT_TIMEOUT)
+        .with_user_timeout(Some(secs(400)))
+        .with_keepalive(Some(keepalive))
+        .with_receive_window(windows[end])
+        .with_congestion(scenario.conditions.congestion[end].clone())
 }
 
 /// Everything that was written was read, where both applications wanted it.
@@ -359,21 +510,44 @@ fn tally(sim: &Sim, client: HostId, server: HostId, scenario: &Scenario) -> Tall
     }
 }
 
+impl Tally {
+    fn add(&mut self, other: Tally) {
+        self.packets += other.packets;
+        self.faults += other.faults;
+        self.bytes += other.bytes;
+        self.failed += other.failed;
+        self.orderly += other.orderly;
+    }
+}
+
 #[test]
 fn random_scenarios_lose_nothing_and_stall_never() {
     let wanted = std::env::var("AQUEDUCT_SCENARIOS")
         .ok()
         .and_then(|count| count.parse().ok());
+    let all: Vec<u64> = seeds(1, wanted.unwrap_or(SCENARIOS)).collect();
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let threads = threads.min(THREADS_MAX) as usize;
     let mut total = Tally::default();
-    let mut scenarios = 0;
-    for seed in seeds(1, wanted.unwrap_or(SCENARIOS)) {
-        let tally = run(&Scenario::random(seed));
-        scenarios += 1;
-        total.packets += tally.packets;
-        total.faults += tally.faults;
-        total.bytes += tally.bytes;
-        total.failed += tally.failed;
-        total.orderly += tally.orderly;
-    }
-    println!("{scenarios} scenarios, {total:?}: 0 bytes lost, doubled, moved or changed, 0 stalls");
+    std::thread::scope(|scope| {
+        let all = &all;
+        let parts: Vec<_> = (0..threads)
+            .map(|part| {
+                scope.spawn(move || {
+                    let mut tally = Tally::default();
+                    for seed in all.iter().skip(part).step_by(threads) {
+                        tally.add(run(&Scenario::random(*seed)));
+                    }
+                    tally
+                })
+            })
+            .collect();
+        for part in parts {
+            total.add(part.join().expect("every scenario of this part passes"));
+        }
+    });
+    println!(
+        "{} scenarios, {total:?}: 0 bytes lost, doubled, moved or changed, 0 stalls",
+        all.len()
+    );
 }
