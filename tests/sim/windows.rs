@@ -186,7 +186,7 @@ fn no_edge_moves_back_whatever_the_reader_does() {
         let mut pair = Pair::new(seed, link);
         let reader = Transfer::sink()
             .reads_of(usize::try_from(1 + pace.below(16 << 10)).expect("small"))
-            .reads_every(Duration::from_micros(pace.below(3_000)))
+            .reads_every(Duration::from_micros(pace.below(1_000)))
             .reads_after(ms(pace.below(2_000)))
             .expecting(4);
         pair.listen(move || reader.clone());
