@@ -18,6 +18,9 @@ const CHALLENGE_BYTES: u64 = 32;
 const AMPLIFICATION_MAX: u64 = 3;
 /// Responses that wait to be sent; a flood of challenges cannot queue more.
 const RESPONSES_MAX: usize = 2;
+/// Responses to a peer that acknowledges nothing: each costs the memory of a packet in flight. An honest peer
+/// asks a few times in a change of path.
+const RESPONSES_UNACKED_MAX: u8 = 16;
 
 /// A remote address and the local one to reach it from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +37,8 @@ pub(super) struct Path {
     current: Route,
     change: Option<Box<Change>>,
     responses: Vec<(Route, u64)>,
+    /// Responses that may still leave before the peer acknowledges something.
+    credit: u8,
 }
 
 /// A change of path under examination.
@@ -77,7 +82,13 @@ impl Path {
             current: Route { remote, local_ip },
             change: None,
             responses: Vec::new(),
+            credit: RESPONSES_UNACKED_MAX,
         }
+    }
+
+    /// The peer acknowledges what it is sent: its challenges are meant.
+    pub(super) fn on_progress(&mut self) {
+        self.credit = RESPONSES_UNACKED_MAX;
     }
 
     /// Where packets go.
@@ -149,7 +160,8 @@ impl Path {
                     remote: meta.from,
                     local_ip: meta.to_ip,
                 };
-                if self.responses.len() < RESPONSES_MAX {
+                if self.responses.len() < RESPONSES_MAX && self.credit > 0 {
+                    self.credit -= 1;
                     self.responses.push((back, nonce));
                 }
                 PathAction::Keep

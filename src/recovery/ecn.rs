@@ -244,4 +244,5 @@ fn distance(before: u32, now: u32) -> u64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test may panic")]
 mod tests;

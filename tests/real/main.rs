@@ -6,6 +6,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod address_change;
 mod cycles;
 mod path_mtu;
 mod process;

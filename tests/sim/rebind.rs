@@ -1,5 +1,7 @@
 //! A peer that appears at another address.
 
+use std::time::Duration;
+
 use aqueduct::config::{Config, Keepalive};
 use aqueduct::sim::apps::{Ending, Transfer};
 use aqueduct::sim::{Fate, Link};
@@ -123,4 +125,52 @@ fn a_raced_packet_from_another_host_does_not_steal_the_stream() {
         stolen.entered, stolen.entered_bytes
     );
     assert!(stolen.entered <= 3, "challenges at most");
+}
+
+/// The longest time without a delivered byte within a second after the client got a new port.
+fn gap_after_rebinding(pair: &mut Pair) -> Duration {
+    let client = pair.client;
+    pair.sim.rebind(client);
+    let (mut gap, mut since) = (Duration::ZERO, pair.sim.now());
+    let mut delivered = pair.sim.bytes_delivered();
+    for _ in 0..2_000 {
+        pair.sim.run_for(Duration::from_micros(500));
+        let now = pair.sim.now();
+        if pair.sim.bytes_delivered() > delivered {
+            delivered = pair.sim.bytes_delivered();
+            since = now;
+        }
+        gap = gap.max(now - since);
+    }
+    gap
+}
+
+/// P06: the stream pauses for two round trips at most, wherever the rebinding falls.
+#[test]
+fn a_new_port_costs_at_most_two_round_trips() {
+    for upload in [true, false] {
+        let mut worst = 0.0;
+        for step in 0..50 {
+            let mut pair = Pair::new(step, path());
+            let key = if upload {
+                pair.listen(Transfer::sink);
+                pair.connect(Transfer::send(40_000_000))
+            } else {
+                pair.listen(|| Transfer::send(40_000_000));
+                pair.connect(Transfer::sink())
+            };
+            pair.sim
+                .run_for(ms(1_500) + ms(7) * u32::try_from(step).expect("few"));
+            let ends = [key, pair.peer(key)];
+            let srtt = ends.map(|key| pair.sim.info(key).expect("open").srtt.expect("measured"));
+            let gap = gap_after_rebinding(&mut pair);
+            let failures = ends.map(|key| pair.sim.report(key).failure.clone());
+            assert_eq!(failures, [None, None]);
+            let round_trips = gap.as_secs_f64() / srtt[usize::from(!upload)].as_secs_f64();
+            println!("{step}: {gap:?} {srtt:?} {round_trips:.2}");
+            worst = f64::max(worst, round_trips);
+        }
+        println!("upload {upload}: the longest gap is {worst:.2} round trips");
+        assert!(worst <= 2.0, "{worst}");
+    }
 }

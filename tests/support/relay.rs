@@ -44,6 +44,7 @@ pub(crate) struct Relay {
 struct Shared {
     stop: AtomicBool,
     cut: AtomicBool,
+    rebind: AtomicBool,
     carried: AtomicU64,
     lost: AtomicU64,
 }
@@ -94,6 +95,13 @@ impl Relay {
     /// From now on (until `cut(false)`) nothing arrives at all.
     pub(crate) fn cut(&self, cut: bool) {
         self.shared.cut.store(cut, Ordering::SeqCst);
+    }
+
+    /// Gives every flow another port towards the server, as a NAT does that has forgotten them: what comes to
+    /// the old ports is lost.
+    pub(crate) fn rebind(&self) {
+        self.shared.rebind.store(true, Ordering::SeqCst);
+        self.waker.wake().expect("the relay's thread can be woken");
     }
 
     /// Datagrams carried, and datagrams lost on purpose.
@@ -149,6 +157,9 @@ impl Carrier {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result.expect("poll works"),
             }
+            if self.shared.rebind.swap(false, Ordering::SeqCst) {
+                self.rebind();
+            }
             if events.is_empty() {
                 self.release_held();
             }
@@ -159,6 +170,17 @@ impl Carrier {
                     Token(token) => self.relay_server(token - 2, &mut buffer),
                 }
             }
+        }
+    }
+
+    fn rebind(&mut self) {
+        for (index, flow) in self.flows.iter_mut().enumerate() {
+            let mut socket = bind(self.server.ip()).expect("a socket with another port");
+            let registry = self.poll.registry();
+            registry
+                .register(&mut socket, Token(index + 2), Interest::READABLE)
+                .expect("registered");
+            flow.socket = socket;
         }
     }
 

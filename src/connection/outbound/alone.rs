@@ -65,9 +65,9 @@ impl Connection {
     }
 
     pub(super) fn poll_path(&mut self, now: Time, batch: &mut Batch) -> Option<Transmit> {
-        // A response is dropped rather than kept while the peer acknowledges nothing: a flood of
-        // challenges must not fill the memory of what was sent.
-        if self.phase != Phase::Open || !self.path.has_message() || self.recovery.cwnd_room() == 0 {
+        // The window does not hold PATH packets back: it may be full of what goes to an address where nobody
+        // is any more. But a flood of challenges must not fill the memory of what was sent.
+        if self.phase != Phase::Open || !self.path.has_message() {
             return None;
         }
         let room = batch.room(DATAGRAM_MIN)?;
