@@ -27,6 +27,7 @@ mod idle;
 mod inbound;
 mod info;
 mod lifecycle;
+mod limits;
 mod mtu;
 mod opening;
 mod outbound;
@@ -55,6 +56,7 @@ use handshake::{Handshake, SynSent};
 use idle::Idle;
 use info::Counters;
 use lifecycle::{FinOrder, RecvHalf, SendHalf};
+use limits::Limits;
 use mtu::Mtu;
 use opening::Rendezvous;
 use path::Path;
@@ -184,6 +186,7 @@ pub struct Connection {
     acks: Acks,
     idle: Idle,
     timers: Timers,
+    limits: Limits,
     wants: Wants,
     /// The highest ACK number received.
     peer_ack_number: u64,
@@ -339,6 +342,7 @@ impl Connection {
             acks: Acks::new(PacketNumber::new(1), config.max_ack_delay()),
             idle: Idle::new(now, config.user_timeout(), config.keepalive()),
             timers: Timers::default(),
+            limits: Limits::default(),
             wants: Wants::default(),
             peer_ack_number: 0,
             read_by_peer: Offset::ZERO,
@@ -476,7 +480,7 @@ impl Connection {
 
     /// Numbers for people.
     pub fn info(&self, now: Time) -> Info {
-        let recovery = self.recovery.snapshot();
+        let (recovery, spent) = (self.recovery.snapshot(), self.limits.spent(now));
         Info {
             state: self.state(),
             srtt: recovery.srtt,
@@ -486,6 +490,14 @@ impl Connection {
             ssthresh: recovery.ssthresh,
             bytes_in_flight: recovery.bytes_in_flight,
             pacing_rate: recovery.pacing_rate,
+            congestion: recovery.algorithm,
+            congestion_state: recovery.state,
+            delivery_rate: recovery.delivery_rate,
+            time_sending: spent.total,
+            limited_by_application: spent.application,
+            limited_by_window: spent.window,
+            limited_by_cwnd: spent.cwnd,
+            limited_by_pacing: spent.pacing,
             path_mtu: self.mtu.size(),
             black_holes: self.mtu.black_holes(),
             bytes_written: self.send.end().get(),
@@ -501,6 +513,9 @@ impl Connection {
             packets_spurious: recovery.packets_spurious,
             ecn: recovery.ecn,
             packets_marked: recovery.packets_marked,
+            packets_in_flight: recovery.packets_in_flight,
+            bytes_lost: recovery.bytes_lost,
+            bytes_spurious: recovery.bytes_spurious,
             packets_retransmitted: self.counters.packets_retransmitted,
             packets_duplicate: self.counters.packets_duplicate,
             packets_rejected: self.counters.packets_rejected,

@@ -48,7 +48,7 @@ const IDLE_MIN: Duration = Duration::from_secs(1);
 ///
 /// let mut recovery = Recovery::new(PacketNumber::new(1), Congestion::NewReno, Setup::new(1_200));
 /// let number = recovery.next_number();
-/// assert_eq!(recovery.admission(Time::ZERO, 1_200, SendClass::Data), Admission::Send);
+/// assert_eq!(recovery.admission(Time::ZERO, 1_200, SendClass::Data { waiting: 1_000 }), Admission::Send);
 /// let data = Offset::new(0)..Offset::new(1_000);
 /// let contents = Contents { data: data.clone(), ..Contents::default() };
 /// let packet = SentPacket { number, size: 1_200, imm: false, contents };
@@ -177,15 +177,15 @@ impl Recovery {
 
     /// Whether a packet of `size` bytes may leave now.
     pub fn admission(&self, now: Time, size: u16, class: SendClass) -> Admission {
-        if class == SendClass::Probe {
+        let SendClass::Data { waiting } = class else {
             return Admission::Send;
-        }
-        let room = self.cwnd_room();
+        };
+        let room = self.burst_room();
         // A window smaller than the packet must not wait for an acknowledgement that nobody owes.
         if u64::from(size) > room && self.bytes_in_flight > 0 {
             return Admission::AwaitAck;
         }
-        match self.pacer.ready_at(now, size, room) {
+        match self.pacer.ready_at(now, size, room.min(waiting)) {
             Some(at) => Admission::At(at),
             None => Admission::Send,
         }
@@ -198,6 +198,9 @@ impl Recovery {
     pub fn on_sent(&mut self, now: Time, packet: SentPacket, last: bool) {
         let idle = self.end_idle(now);
         let (size, inflight) = (u64::from(packet.size), self.bytes_in_flight);
+        if inflight == 0 {
+            self.pacer.renew_burst(self.controller.cwnd());
+        }
         let snapshot = self.delivery.on_sent(now, packet.number, size, inflight);
         self.sent.push(&packet, &snapshot);
         self.counts.sent += 1;
@@ -302,6 +305,7 @@ impl Recovery {
             bytes_lost: self.counts.bytes_lost,
             bytes_spurious: self.counts.bytes_spurious,
             delivery_rate: self.delivery.latest_rate(),
+            algorithm: self.controller.name(),
             state: self.controller.state(),
             packets_in_flight: u64::try_from(self.sent.in_flight()).unwrap_or(u64::MAX),
             pto_count: self.probe_timer.count(),
@@ -320,6 +324,12 @@ impl Recovery {
         self.controller.cwnd().saturating_sub(self.bytes_in_flight)
     }
 
+    /// Bytes that may leave before the next acknowledgement: of a path that is not paced, never the whole of
+    /// a large window at once.
+    pub fn burst_room(&self) -> u64 {
+        self.cwnd_room().min(self.pacer.burst_room())
+    }
+
     fn sample_rtt(&mut self, rtt: Duration, ack_delay: Duration) {
         self.rtt.sample(rtt, ack_delay);
         if self.sampled_from.is_none() {
@@ -334,6 +344,7 @@ impl Recovery {
             self.idle_since = Some(now);
         }
         self.repace(now);
+        self.pacer.renew_burst(self.controller.cwnd());
     }
 
     /// A packet is about to end a pause: after a long one the window says nothing about the path. How long

@@ -42,6 +42,16 @@ impl Algorithm {
             Congestion::Custom(custom) => Algorithm::Custom(custom.make(setup)),
         }
     }
+
+    /// The name, for people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Algorithm::NewReno(_) => "NewReno",
+            Algorithm::Cubic(_) => "CUBIC",
+            Algorithm::Bbr(_) => "BBR",
+            Algorithm::Custom(_) => "custom",
+        }
+    }
 }
 
 impl Controller for Algorithm {

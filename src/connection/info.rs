@@ -67,6 +67,25 @@ pub struct Info {
     pub bytes_in_flight: u64,
     /// Pacing rate, bytes a second; 0 when nothing is paced.
     pub pacing_rate: u64,
+    /// The congestion control: "NewReno", "CUBIC", "BBR", or "custom".
+    pub congestion: &'static str,
+    /// What it is about at present: "slow start", ...; empty if it does not say.
+    pub congestion_state: &'static str,
+    /// How fast the path delivered, bytes of datagrams a second, when last the network or the peer's
+    /// window, and not the application, set the pace: measured over a round trip, from packets that all left
+    /// while more was waiting. `None` before; a connection that only ever sends a little never knows.
+    pub delivery_rate: Option<u64>,
+    /// Time since the connection opened, until all that it had to send was acknowledged, the FIN included. The
+    /// four that follow are parts of it; in the rest it was sending, or waited for the socket.
+    pub time_sending: Duration,
+    /// Of that, time in which the application had given it nothing more to send.
+    pub limited_by_application: Duration,
+    /// Time in which data waited because the peer's window had no room for it.
+    pub limited_by_window: Duration,
+    /// Time in which data waited because the congestion window was full.
+    pub limited_by_cwnd: Duration,
+    /// Time in which data waited for the moment that the pacer had set.
+    pub limited_by_pacing: Duration,
     /// The largest datagram in use, bytes.
     pub path_mtu: u16,
     /// How often datagrams of a size that had been in use were proven not to pass any more (RFC 8899 s4.3).
@@ -97,6 +116,12 @@ pub struct Info {
     pub ecn: EcnState,
     /// Packets that the peer received with a congestion mark (CE).
     pub packets_marked: u64,
+    /// Packets that are neither acknowledged nor declared lost.
+    pub packets_in_flight: u64,
+    /// Bytes of the datagrams of packets declared lost.
+    pub bytes_lost: u64,
+    /// Bytes of those that turned out to have arrived.
+    pub bytes_spurious: u64,
     /// Packets sent that carried repeated data.
     pub packets_retransmitted: u64,
     /// Packets received more than once.

@@ -69,23 +69,31 @@ impl Connection {
         ];
         let first = alone.into_iter().find_map(|poll| poll(self, now, batch));
         let transmit = first.or_else(|| self.poll_stream(now, batch));
-        if transmit.is_none() {
-            self.note_limit(now);
-        }
+        self.note_limit(now, transmit.is_some());
         self.settle(now);
         self.account.settle(self.memory());
         transmit
     }
 
-    /// Everything that may leave has left, and the driver found room for it in the socket: what holds back
-    /// the rest is told to recovery. Decided by what waits to be sent, never by how full the window is.
-    fn note_limit(&mut self, now: Time) {
-        if let Some(limit) = self.limit(now) {
+    /// Notes what holds this side back. Once there is nothing to transmit, everything that may leave has
+    /// left, and the driver found room for it in the socket: then recovery hears of it too.
+    fn note_limit(&mut self, now: Time, is_busy: bool) {
+        let is_done = self.phase == Phase::Over || self.send_half == SendHalf::FinAcked;
+        if is_done {
+            self.limits.end(now);
+            return;
+        }
+        let limit = if is_busy { None } else { self.limit(now) };
+        if self.phase == Phase::Open {
+            self.limits.note(now, limit);
+        }
+        if let Some(limit) = limit {
             self.recovery.on_drained(now, limit);
         }
     }
 
-    /// What keeps this side from sending more; `None` if it is not free to send, or about to.
+    /// What keeps this side from sending more; `None` if it is not free to send, or about to. Decided by what
+    /// waits to be sent, never by how full the window is.
     fn limit(&self, now: Time) -> Option<Limit> {
         if self.phase != Phase::Open || !self.path.may_send(self.mss()) {
             return None;
@@ -98,13 +106,10 @@ impl Connection {
         if !self.send.has_lost() && !fin && !self.may_send_new() {
             return Some(Limit::Window);
         }
-        match self
-            .recovery
-            .admission(now, self.mtu.size(), SendClass::Data)
-        {
+        match self.admission(now) {
             Admission::Send => None,
-            Admission::At(_) => Some(Limit::Pacing),
-            Admission::AwaitAck => Some(Limit::Cwnd),
+            Admission::AwaitAck if self.recovery.cwnd_room() < self.mss() => Some(Limit::Cwnd),
+            Admission::At(_) | Admission::AwaitAck => Some(Limit::Pacing),
         }
     }
 
@@ -234,12 +239,23 @@ impl Connection {
         (self.send_half == SendHalf::FinQueued && sent_all).then_some(Plan::Fin)
     }
 
+    /// When a full packet may leave, with what waits behind it.
+    fn admission(&self, now: Time) -> Admission {
+        let waiting = if self.send.has_lost() {
+            u64::MAX
+        } else {
+            self.send
+                .end()
+                .since(self.send.snd_nxt())
+                .saturating_add(HEADER)
+        };
+        let class = SendClass::Data { waiting };
+        self.recovery.admission(now, self.mtu.size(), class)
+    }
+
     /// Whether cwnd and pacer let a full packet go; otherwise the pacer's timer is set.
     fn is_admitted(&mut self, now: Time) -> bool {
-        match self
-            .recovery
-            .admission(now, self.mtu.size(), SendClass::Data)
-        {
+        match self.admission(now) {
             Admission::Send => true,
             Admission::At(at) => {
                 self.timers.set(Timer::Pacing, at);
@@ -458,7 +474,7 @@ impl Connection {
     /// Whether cwnd or window will hold back the packet after this one.
     fn is_last_admitted(&self) -> bool {
         let window = self.send_credit.limit().since(self.send.snd_nxt());
-        let cwnd = self.recovery.cwnd_room();
+        let cwnd = self.recovery.burst_room();
         let mss = self.mss();
         window < mss || cwnd < 2 * mss
     }

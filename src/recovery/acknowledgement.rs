@@ -89,6 +89,7 @@ impl Recovery {
             .filter(|_| named == Some(largest) && !overslept && largest >= self.path_from)
             .map(|sent_at| now - sent_at);
         if let Some(rtt) = rtt {
+            self.rtt.advance(now);
             self.sample_rtt(rtt, delay.min(self.max_ack_delay));
         }
         let inflight = self.bytes_in_flight;

@@ -16,7 +16,15 @@ const BURST_NANOS: u64 = 2_000_000;
 const BURST_BYTES_MAX: u64 = 256 << 10;
 /// Time whose worth of bytes one quantum is: two wake-ups for each filling of the bucket.
 const QUANTUM_NANOS: u64 = 1_000_000;
-/// The least datagrams in a quantum and in the bucket, where the path is slow.
+/// Below this rate (100 Mbit/s) a quantum has few datagrams, because routers that limit a rate drop the tail of
+/// a longer burst.
+const FAST: u64 = 12_500_000;
+/// How many.
+const SLOW_QUANTUM_DATAGRAMS: u64 = 8;
+/// What leaves at once where nothing is paced, between two acknowledgements, unless half the window is more.
+const UNPACED_BURST: u64 = 64 << 10;
+/// The least datagrams in a quantum, where the path is slow. The bucket has room for one more than a quantum: if
+/// a quantum filled it, every wake-up that comes late, and all do, would lose what was earned meanwhile.
 const DATAGRAMS_MIN: u64 = 2;
 /// What a path may get at once before it has shown anything (RFC 6928 s2).
 const INITIAL_DATAGRAMS: u64 = 10;
@@ -53,6 +61,8 @@ pub struct Pacer {
     wanted: Option<u64>,
     /// Billionths of a byte that may leave; negative after packets that did not ask.
     credit: i64,
+    /// Bytes that may still leave before the next acknowledgement while there is no rate.
+    burst: u64,
     /// When `credit` was true.
     updated: Time,
     /// A quantum is used up: the next one leaves when it is complete.
@@ -68,6 +78,7 @@ impl Pacer {
             capacity: 0,
             quantum: 0,
             wanted: None,
+            burst: UNPACED_BURST,
             credit: 0,
             updated: Time::ZERO,
             exhausted: false,
@@ -121,6 +132,16 @@ impl Pacer {
         self.capacity
     }
 
+    /// Something was acknowledged or lost, or nothing is in flight: the next burst may leave.
+    pub fn renew_burst(&mut self, cwnd: u64) {
+        self.burst = UNPACED_BURST.max(cwnd / 2);
+    }
+
+    /// Bytes that may leave before [`Pacer::renew_burst`]; where there is a rate, it alone counts.
+    pub fn burst_room(&self) -> u64 {
+        if self.rate == 0 { self.burst } else { u64::MAX }
+    }
+
     /// The path is new, or unknown again after a pause: credit for a first burst.
     pub fn restart(&mut self, now: Time) {
         self.credit = to_credit(self.mtu.saturating_mul(INITIAL_DATAGRAMS));
@@ -155,6 +176,7 @@ impl Pacer {
     pub fn on_sent(&mut self, now: Time, size: u16, last: bool) {
         self.credit = self.credit_at(now);
         self.updated = now;
+        self.burst = self.burst.saturating_sub(u64::from(size));
         // Without a rate there is no debt, only a first burst that is used up.
         let paced = self.rate > 0;
         let debt_max = if paced { self.capacity } else { 0 };
@@ -179,13 +201,18 @@ impl Pacer {
     fn resize(&mut self) {
         let least = self.mtu.saturating_mul(DATAGRAMS_MIN);
         let batch = u64::try_from(BATCH_BYTES_MAX).unwrap_or(u64::MAX);
-        let burst = worth(self.rate, BURST_NANOS).min(BURST_BYTES_MAX);
-        self.capacity = burst.max(least);
-        let quantum = match self.wanted {
-            Some(wanted) => wanted.min(batch) / self.mtu * self.mtu,
-            None => (worth(self.rate, QUANTUM_NANOS).min(batch) / self.mtu * self.mtu).max(least),
+        let most = if self.rate < FAST {
+            batch.min(self.mtu.saturating_mul(SLOW_QUANTUM_DATAGRAMS))
+        } else {
+            batch
         };
-        self.quantum = quantum.max(self.mtu);
+        let (wanted, least) = match self.wanted {
+            Some(wanted) => (wanted, self.mtu),
+            None => (worth(self.rate, QUANTUM_NANOS), least),
+        };
+        self.quantum = (wanted.min(most) / self.mtu * self.mtu).max(least);
+        let burst = worth(self.rate, BURST_NANOS).min(BURST_BYTES_MAX);
+        self.capacity = burst.max(self.quantum.saturating_add(self.mtu));
     }
 }
 

@@ -53,7 +53,11 @@ pub struct Outcome {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SendClass {
     /// Stream data: within cwnd and pacing.
-    Data,
+    Data {
+        /// Bytes that wait to be sent, this packet's included: where they are fewer than the pacer lets through at
+        /// once, they need not wait for more.
+        waiting: u64,
+    },
     /// A probe or a control packet: exempt from both, but counted.
     Probe,
 }
@@ -65,7 +69,7 @@ pub enum Admission {
     Send,
     /// The pacer says: at this time.
     At(Time),
-    /// cwnd is full: when something is acknowledged or lost.
+    /// cwnd is full, or an unpaced burst is: when something is acknowledged or lost.
     AwaitAck,
 }
 
@@ -118,7 +122,9 @@ pub struct RecoverySnapshot {
     pub bytes_spurious: u64,
     /// The latest delivery rate that the application did not limit, bytes of datagrams a second.
     pub delivery_rate: Option<u64>,
-    /// What the controller is about: "slow start", ...
+    /// The name of the algorithm.
+    pub algorithm: &'static str,
+    /// What it is about: "slow start", ...
     pub state: &'static str,
     /// Numbered packets in flight, on whatever path.
     pub packets_in_flight: u64,

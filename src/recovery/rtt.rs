@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::time::Time;
+
 /// The granularity G that variance and loss thresholds never go below (RFC 9002 s6.1.2, kGranularity).
 ///
 /// Packets are stamped with nanoseconds, but a thread wakes some 50 us late, and timers of common
@@ -13,6 +15,10 @@ pub const INITIAL_RTT: Duration = Duration::from_millis(333);
 
 /// The shortest round trip that is believed: what divides by it must not blow up.
 const RTT_MIN: Duration = Duration::from_micros(1);
+
+/// How long a smallest round trip is believed, at most; half of it, at least. A path that has become longer
+/// without any loss is known as such after that (Linux keeps it for five minutes, too).
+const MIN_RTT_WINDOW: Duration = Duration::from_secs(300);
 
 /// Smoothed round trip, its deviation, and its minimum.
 ///
@@ -30,8 +36,17 @@ const RTT_MIN: Duration = Duration::from_micros(1);
 pub struct RttEstimator {
     /// `None` before the first sample.
     estimate: Option<Estimate>,
-    /// The smallest sample; `None` before the first, and after [`RttEstimator::forget_min_rtt`].
-    min_rtt: Option<Duration>,
+    lately: Smallest,
+}
+
+/// The smallest of the samples of a window of time. Time goes on in steps of half a window: what is kept is
+/// the smallest sample of the present half and that of the half before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Smallest {
+    /// When the present half began; `None` before the time was told.
+    began: Option<Time>,
+    present: Option<Duration>,
+    before: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +63,7 @@ impl RttEstimator {
     /// knows no delay (RFC 9002 s5.2, s5.3). The caller bounds the delay by what the peer promised.
     pub fn sample(&mut self, rtt: Duration, ack_delay: Duration) {
         let rtt = rtt.max(RTT_MIN);
-        let min_rtt = self.min_rtt.map_or(rtt, |min| min.min(rtt));
-        self.min_rtt = Some(min_rtt);
+        let min_rtt = self.lately.take(rtt);
         let adjusted = rtt.saturating_sub(ack_delay).max(min_rtt);
         self.estimate = Some(match self.estimate {
             None => Estimate {
@@ -72,9 +86,14 @@ impl RttEstimator {
             .map_or(Duration::ZERO, |estimate| estimate.rttvar)
     }
 
-    /// The smallest round trip; `None` before the first sample.
+    /// The smallest round trip of the last minutes; `None` before the first sample.
     pub fn min_rtt(&self) -> Option<Duration> {
-        self.min_rtt
+        self.lately.smallest()
+    }
+
+    /// Time goes on, and a sample follows: a minimum that is too old is forgotten for it.
+    pub fn advance(&mut self, now: Time) {
+        self.lately.advance(now);
     }
 
     /// The larger of the smoothed round trip and the latest one: how long an answer may take without
@@ -86,7 +105,34 @@ impl RttEstimator {
 
     /// The next sample becomes the minimum: the path may have changed (RFC 9002 s5.2).
     pub fn forget_min_rtt(&mut self) {
-        self.min_rtt = None;
+        self.lately.forget();
+    }
+}
+
+impl Smallest {
+    /// Takes a sample; the smallest now.
+    fn take(&mut self, rtt: Duration) -> Duration {
+        let present = self.present.map_or(rtt, |least| least.min(rtt));
+        self.present = Some(present);
+        self.before.map_or(present, |least| least.min(present))
+    }
+
+    fn smallest(&self) -> Option<Duration> {
+        let samples = [self.present, self.before];
+        samples.into_iter().flatten().min()
+    }
+
+    fn advance(&mut self, now: Time) {
+        let half = MIN_RTT_WINDOW / 2;
+        let passed = now - *self.began.get_or_insert(now);
+        if passed >= half {
+            self.before = self.present.take().filter(|_| passed < half * 2);
+            self.began = Some(now);
+        }
+    }
+
+    fn forget(&mut self) {
+        (self.present, self.before) = (None, None);
     }
 }
 
@@ -165,6 +211,46 @@ mod tests {
         assert_eq!(rtt.srtt(), Some(weeks));
         rtt.sample(Duration::from_nanos(u64::MAX), Duration::ZERO);
         assert!(rtt.srtt() > Some(weeks));
+    }
+
+    #[test]
+    fn a_minimum_is_believed_for_some_minutes_and_no_longer() {
+        let secs = |secs: u64| Time::from_millis(secs * 1_000);
+        let mut rtt = RttEstimator::default();
+        let mut take = |now: u64, millis: u64| {
+            rtt.advance(secs(now));
+            rtt.sample(ms(millis), Duration::ZERO);
+            rtt.min_rtt().unwrap()
+        };
+        assert_eq!(take(0, 10), ms(10));
+        // The path has become longer. The old figure lives on for at least half a window, at most a whole.
+        for now in 1..300 {
+            assert_eq!(take(now, 50), ms(10), "after {now} s");
+        }
+        for now in 300..310 {
+            assert_eq!(take(now, 60), ms(50), "after {now} s");
+        }
+        // After an hour of nothing the next sample stands alone.
+        assert_eq!(take(4_000, 80), ms(80));
+    }
+
+    #[test]
+    fn a_sample_taken_before_any_time_was_told_is_not_old() {
+        let mut rtt = RttEstimator::default();
+        rtt.sample(ms(10), Duration::ZERO);
+        rtt.advance(Time::from_millis(86_400_000));
+        rtt.sample(ms(50), Duration::ZERO);
+        assert_eq!(rtt.min_rtt(), Some(ms(10)));
+    }
+
+    #[test]
+    fn a_path_of_steady_round_trips_never_forgets_its_minimum() {
+        let mut rtt = RttEstimator::default();
+        for second in 0..10_000_u64 {
+            rtt.advance(Time::from_millis(second * 1_000));
+            rtt.sample(ms(20 + second % 50), Duration::ZERO);
+            assert_eq!(rtt.min_rtt(), Some(ms(20)));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Scripted patterns of acknowledgements; a loop over a path; hostile peers against a naive twin.
 
+mod large;
 mod loop_simulation;
 mod model;
 mod told;
@@ -11,6 +12,8 @@ use crate::time::Timer;
 use crate::wire::Offset;
 
 const MTU: u16 = 1_200;
+/// Data, with more behind it than ever leaves at once.
+const DATA: SendClass = SendClass::Data { waiting: u64::MAX };
 const DELAY_MAX: Duration = Duration::from_millis(8);
 
 fn at(millis: u64) -> Time {
@@ -467,10 +470,10 @@ fn a_full_window_waits_for_an_answer_but_not_with_a_probe() {
     let mut script = Script::with_rtt(100);
     let may = |script: &Script, size, class| script.recovery.admission(at(0), size, class);
     for _ in 0..10 {
-        assert_eq!(may(&script, MTU, SendClass::Data), Admission::Send);
+        assert_eq!(may(&script, MTU, DATA), Admission::Send);
         script.send(at(0), 1);
     }
-    assert_eq!(may(&script, 1, SendClass::Data), Admission::AwaitAck);
+    assert_eq!(may(&script, 1, DATA), Admission::AwaitAck);
     assert_eq!(may(&script, MTU, SendClass::Probe), Admission::Send);
     script.send(at(0), 1);
     assert_eq!(script.recovery.snapshot().bytes_in_flight, 13_200);
@@ -486,15 +489,15 @@ fn above_the_first_burst_the_pacer_says_when() {
     let srtt = script.recovery.rtt().srtt().unwrap();
     assert_eq!(u128::from(rate), 48_000 * 1_000_000_000 / srtt.as_nanos());
     let mut sent = 0;
-    while script.recovery.admission(at(100), MTU, SendClass::Data) == Admission::Send {
+    while script.recovery.admission(at(100), MTU, DATA) == Admission::Send {
         script.send(at(100), 1);
         sent += 1;
     }
-    assert_eq!(sent, 2, "the bucket of a slow path");
-    let next = script.recovery.admission(at(100), MTU, SendClass::Data);
+    assert_eq!(sent, 3, "the bucket of a slow path");
+    let next = script.recovery.admission(at(100), MTU, DATA);
     assert_eq!(next, Admission::At(at(105)));
     assert_eq!(
-        script.recovery.admission(at(105), MTU, SendClass::Data),
+        script.recovery.admission(at(105), MTU, DATA),
         Admission::Send
     );
 }
@@ -529,7 +532,7 @@ fn after_a_long_pause_the_burst_is_the_initial_window() {
     assert!(script.cwnd() >= 12_000 << 5);
     now += ms(10_000);
     let mut burst = 0;
-    while script.recovery.admission(now, MTU, SendClass::Data) == Admission::Send {
+    while script.recovery.admission(now, MTU, DATA) == Admission::Send {
         script.send(now, 1);
         burst += 1;
     }

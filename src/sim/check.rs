@@ -303,10 +303,14 @@ impl Tap {
         if info.packets_sent != self.numbered {
             return wrong("other packets were sent than are counted");
         }
-        let settled = info.packets_acked + info.packets_lost;
-        let Some(in_flight) = info.packets_sent.checked_sub(settled) else {
-            return wrong("more packets came to an end than were sent");
-        };
+        let in_flight = info.packets_in_flight;
+        if info.packets_sent != info.packets_acked + info.packets_lost + in_flight {
+            return wrong("packets came to an end that were not sent, or never came to one");
+        }
+        let limits = info.limited_by_application + info.limited_by_window;
+        if info.time_sending < limits + info.limited_by_cwnd + info.limited_by_pacing {
+            return wrong("a time was counted twice");
+        }
         if (in_flight > 0) != info.oldest_unacked.is_some() {
             return wrong("packets in flight without an age, or none with one");
         }

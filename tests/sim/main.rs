@@ -12,6 +12,7 @@ mod ecn;
 mod handshake;
 mod icmp;
 mod idle;
+mod limits;
 mod loss;
 mod masks;
 mod orders;

@@ -290,6 +290,26 @@ fn a_late_old_packet_does_not_turn_the_clock_of_sending_back() {
 }
 
 #[test]
+fn after_ten_terabytes_a_sample_is_as_right_as_the_first() {
+    let mut delivery = Delivery::default();
+    // A gigabyte and a half each ten milliseconds, a hundredth of it lost, for ten terabytes.
+    let size = 1_500_000_000;
+    let mut sample = RateSample::default();
+    for step in 0..7_000 {
+        let (now, number) = (at(10 * step), PacketNumber::new(step));
+        delivery.on_drained(Limit::Cwnd, None);
+        let sent = delivery.on_sent(now, number, size, 0);
+        delivery.on_lost(size / 100);
+        delivery.on_delivered(at(10 * step + 10), size - size / 100);
+        sample = delivery.sample(number, &sent, MIN_RTT);
+    }
+    assert_eq!(delivery.delivered() + delivery.lost(), 10_500_000_000_000);
+    assert_eq!((sample.delivered, sample.lost), (1_485_000_000, 15_000_000));
+    assert_eq!(sample.rate, Some(148_500_000_000));
+    assert_eq!(delivery.latest_rate(), Some(148_500_000_000));
+}
+
+#[test]
 fn rates_beyond_all_counting_do_not_overflow() {
     assert_eq!(
         bytes_per_second(u64::MAX, Duration::from_nanos(1)),

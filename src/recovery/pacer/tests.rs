@@ -50,19 +50,99 @@ fn the_first_burst_is_ten_datagrams() {
 fn bucket_and_quantum_follow_the_rate() {
     // (mtu, rate, capacity, quantum), bytes
     let table = [
-        (1_200, 0, 2_400, 2_400),
-        (1_200, 1_000, 2_400, 2_400),
+        (1_200, 0, 3_600, 2_400),
+        (1_200, 1_000, 3_600, 2_400),
         (1_200, 6_000_000, 12_000, 6_000),
         (1_472, 12_500_000, 25_000, 11_776),
         (1_472, 125_000_000, 250_000, 64_768),
         (1_472, 10_000_000_000, 262_144, 64_768),
-        (65_487, 1_000_000, 130_974, 130_974),
+        (65_487, 1_000_000, 196_461, 130_974),
         (1_472, u64::MAX, 262_144, 64_768),
     ];
     for (mtu, rate, capacity, quantum) in table {
         let pacer = paced(mtu, rate);
         assert_eq!(pacer.capacity(), capacity, "capacity at {rate}");
         assert_eq!(pacer.quantum(), quantum, "quantum at {rate}");
+    }
+}
+
+#[test]
+fn below_100_mbit_a_quantum_has_at_most_eight_datagrams() {
+    // (mtu, rate, wanted, quantum in datagrams)
+    let table = [
+        (1_200, 12_499_999, None, 8),
+        (1_200, 12_500_000, None, 10),
+        (1_472, 12_499_999, None, 8),
+        (1_472, 12_499_999, Some(64 << 10), 8),
+        (1_472, 12_500_000, Some(64 << 10), 44),
+        (1_472, 3_000_000, None, 2),
+        (1_472, 3_000_000, Some(1_472), 1),
+        (9_000, 125_000_000, None, 7),
+    ];
+    for (mtu, rate, wanted, datagrams) in table {
+        let mut pacer = paced(mtu, rate);
+        pacer.set_quantum(wanted);
+        assert_eq!(
+            pacer.quantum(),
+            datagrams * u64::from(mtu),
+            "{rate}, {wanted:?}"
+        );
+    }
+}
+
+/// A program that looks at its timers every millisecond, too late each time, loses nothing up to the rate at
+/// which two milliseconds fill the bucket.
+#[test]
+fn a_clock_of_whole_milliseconds_costs_no_rate_up_to_a_gigabit() {
+    for rate in [100_000, 1_250_000, 12_500_000, 125_000_000] {
+        let mut pacer = paced(1_472, rate);
+        burst(&mut pacer, Time::ZERO, 1_472);
+        let mut bytes = 0;
+        for tick in 1..=10_000 {
+            bytes += burst(&mut pacer, Time::from_millis(tick), 1_472).0;
+        }
+        let expected = rate * 10;
+        assert!(
+            bytes.abs_diff(expected) * 100 <= expected,
+            "{bytes} instead of {expected}"
+        );
+    }
+}
+
+#[test]
+fn waits_of_fractions_of_a_nanosecond_are_not_lost() {
+    // Three bytes in a nanosecond: no packet's time is a whole number of them.
+    let mut pacer = paced(1_472, 3_000_000_000);
+    let (_, mut at) = burst(&mut pacer, Time::ZERO, 1_472);
+    let (began, mut bytes) = (at, 0);
+    for _ in 0..10_000 {
+        let (sent, next) = burst(&mut pacer, at, 1_472);
+        bytes += sent;
+        at = next;
+    }
+    let nanos = u64::try_from((at - began).as_nanos()).unwrap();
+    assert!(
+        (nanos * 3).abs_diff(bytes) <= 10_000,
+        "{bytes} bytes in {nanos} ns"
+    );
+}
+
+#[test]
+fn an_unpaced_burst_is_64_kib_or_half_the_window() {
+    for (cwnd, burst) in [(12_000, 65_536), (131_072, 65_536), (1 << 20, 1 << 19)] {
+        let mut pacer = Pacer::new(1_472);
+        pacer.renew_burst(cwnd);
+        assert_eq!(pacer.burst_room(), burst);
+        pacer.on_sent(Time::ZERO, 1_472, false);
+        assert_eq!(pacer.burst_room(), burst - 1_472);
+        for _ in 0..1_000 {
+            pacer.on_sent(Time::ZERO, 1_472, false);
+        }
+        assert_eq!(pacer.burst_room(), 0);
+        pacer.renew_burst(cwnd);
+        assert_eq!(pacer.burst_room(), burst);
+        pacer.set_rate(Time::ZERO, 1_000_000);
+        assert_eq!(pacer.burst_room(), u64::MAX, "a rate spreads by itself");
     }
 }
 
@@ -129,7 +209,7 @@ fn packets_that_do_not_ask_are_paid_for_later() {
     }
     assert_eq!(
         pacer.ready_at(Time::ZERO, 1_000, 0),
-        Some(Time::from_millis(3))
+        Some(Time::from_millis(4))
     );
 }
 
@@ -139,7 +219,7 @@ fn a_lower_rate_leaves_no_credit_of_the_higher_one() {
     burst(&mut pacer, Time::ZERO, 1_200);
     let later = Time::from_millis(100);
     pacer.set_rate(later, 10_000);
-    assert_eq!(burst(&mut pacer, later, 1_200).0, 2_400);
+    assert_eq!(burst(&mut pacer, later, 1_200).0, 3_600);
 }
 
 #[test]

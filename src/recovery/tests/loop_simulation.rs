@@ -62,11 +62,7 @@ impl Path {
             if flight + u64::from(MTU) > self.credit {
                 return None;
             }
-            match self
-                .script
-                .recovery
-                .admission(self.now, MTU, SendClass::Data)
-            {
+            match self.script.recovery.admission(self.now, MTU, DATA) {
                 Admission::Send => {}
                 Admission::At(at) => return Some(at),
                 Admission::AwaitAck => return None,
