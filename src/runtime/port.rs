@@ -23,6 +23,9 @@ const OFFLOAD_PAUSE: Duration = Duration::from_secs(60);
 /// Paths without offload that are remembered; one more forgets the oldest, which is then tried again.
 const OFFLOAD_PATHS_MAX: usize = 64;
 
+/// How often datagrams wait for a queue below the socket before they count as lost: others wait behind them.
+const CONGESTED_TRIES_MAX: u8 = 3;
+
 /// A UDP socket of a shard.
 #[derive(Debug)]
 pub(crate) struct Port {
@@ -60,6 +63,8 @@ struct Unsent {
     to: Transmit,
     bytes: Vec<u8>,
     segment: usize,
+    /// How often a congested queue has turned it away.
+    tries: u8,
 }
 
 /// Why a socket takes nothing now.
@@ -156,6 +161,7 @@ impl Port {
             to,
             bytes: batch.bytes()[stuck.at..].to_vec(),
             segment,
+            tries: 0,
         });
         self.stalled.store(true, Ordering::Release);
         Sent::Stalled(why)
@@ -181,7 +187,15 @@ impl Port {
         let mut backlog = lock(&self.backlog);
         while let Some(unsent) = backlog.unsent.front_mut() {
             if let Err(stuck) = self.try_send(now, &unsent.to, &unsent.bytes, unsent.segment) {
-                if let Hindrance::Stall(why) = stuck.why {
+                if stuck.at == 0 && matches!(stuck.why, Hindrance::Stall(Stall::Congested)) {
+                    unsent.tries += 1;
+                } else {
+                    unsent.tries = 0;
+                }
+                if unsent.tries >= CONGESTED_TRIES_MAX {
+                    // Not a full queue: a device that drops what its other end does not take says the same.
+                    self.send_and_forget(unsent);
+                } else if let Hindrance::Stall(why) = stuck.why {
                     unsent.bytes.drain(..stuck.at);
                     return Err(why);
                 }
@@ -238,6 +252,13 @@ impl Port {
     /// The time to live of what the socket sends.
     pub(crate) fn ttl(&self) -> io::Result<u32> {
         self.with_socket(Socket::ttl)
+    }
+
+    /// Sends one by one what the device takes; the rest is as good as lost on the way.
+    fn send_and_forget(&self, unsent: &Unsent) {
+        for datagram in unsent.bytes.chunks(unsent.segment.max(1)) {
+            let _ = self.send_once(&unsent.to, datagram, unsent.segment);
+        }
     }
 
     fn try_send(

@@ -121,8 +121,9 @@ impl Link {
         peer: &str,
     ) -> (Child, BufReader<std::process::ChildStdout>) {
         let this = env::current_exe().expect("this binary");
-        let mut child = Command::new("ip")
-            .args(["netns", "exec", &self.names[host]])
+        // Should it hang, it ends, and so does the test.
+        let mut child = Command::new("timeout")
+            .args(["50", "ip", "netns", "exec", &self.names[host]])
             .arg(this)
             .args([
                 "--exact",

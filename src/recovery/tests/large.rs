@@ -48,7 +48,7 @@ fn ten_terabytes_are_counted_like_ten_bytes() {
         };
         let ack = |ranges: Vec<_>, recovery: &mut Recovery, outcome: &mut Outcome| {
             recovery
-                .on_ack(now, ranges.into_iter(), Duration::ZERO, outcome)
+                .on_ack(now, ranges.into_iter(), Duration::ZERO, None, outcome)
                 .unwrap();
         };
         ack(ranges, &mut recovery, &mut outcome);

@@ -183,3 +183,53 @@ fn a_stall_between_flush_and_unwatch_is_not_forgotten() {
         "stalled, and nobody will say that there is room"
     );
 }
+
+/// A virtual device says `ENOBUFS` for what its other end drops, each time anew: nobody behind it waits.
+#[test]
+fn what_a_device_never_takes_is_given_up_and_the_rest_goes_on() {
+    use SendFailure::Congested;
+    let rig = Rig::new(&[Congested]);
+    let now = Time::from_millis(1);
+    assert_eq!(rig.send(now, &[900]), Some(Stall::Congested));
+    lock(&rig.port.faults).extend([Congested; 4]);
+    assert_eq!(rig.port.flush(now).unwrap_err(), Stall::Congested);
+    assert_eq!(rig.port.flush(now).unwrap_err(), Stall::Congested);
+    assert!(rig.port.flush(now).unwrap().is_empty(), "given up");
+    assert!(!rig.port.is_stalled());
+    assert_eq!(rig.send(now, &[10]), None);
+    assert_eq!(rig.receive(1), [(0, 10)]);
+}
+
+/// The interface says so, or only an ICMP message: the second try tells.
+#[test]
+fn datagrams_that_are_too_large_are_told_after_the_second_refusal() {
+    use SendFailure::{Offload, TooLarge};
+    let rig = Rig::new(&[TooLarge]);
+    let now = Time::from_millis(1);
+    assert_eq!(rig.send(now, &[10]), None);
+    assert_eq!(
+        rig.receive(1),
+        [(0, 10)],
+        "the first one was news of another"
+    );
+    let mut batch = Batch::new();
+    for _ in 0..3 {
+        batch.room(500).unwrap();
+        batch.push(500);
+    }
+    let to = Transmit {
+        to: rig.peer.local_addr().unwrap(),
+        from_ip: None,
+        ecn: None,
+    };
+    for faults in [vec![TooLarge; 2], vec![Offload, TooLarge, TooLarge]] {
+        lock(&rig.port.faults).extend(faults);
+        let sent = rig.port.send(now, &to, &batch);
+        assert_eq!(sent, Sent::TooLarge { before: 0 });
+        assert!(!rig.port.is_stalled() && rig.is_silent());
+        assert!(
+            lock(&rig.port.without_offload).is_empty(),
+            "not the offload's fault"
+        );
+    }
+}

@@ -255,6 +255,8 @@ fn errors_of_a_send_never_say_that_the_socket_is_broken() {
     assert_eq!(of(io::ErrorKind::PermissionDenied, false), Lost);
     let raw = |code, batch| SendFailure::of(&io::Error::from_raw_os_error(code), batch);
     assert_eq!(raw(codes::ENOBUFS, true), Congested);
+    assert_eq!(raw(codes::EMSGSIZE, true), TooLarge);
+    assert_eq!(raw(codes::EMSGSIZE, false), TooLarge);
     assert_eq!(raw(codes::EIO, true), Offload);
     assert_eq!(raw(codes::EIO, false), Lost);
 }
