@@ -14,8 +14,11 @@
 mod algorithm;
 mod bbr;
 mod choice;
+mod cube_root;
 mod cubic;
+mod hystart;
 mod new_reno;
+mod window;
 
 use std::fmt;
 use std::time::Duration;

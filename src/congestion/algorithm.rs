@@ -11,9 +11,9 @@ use crate::time::Time;
 #[derive(Debug)]
 pub enum Algorithm {
     /// RFC 5681, RFC 6582.
-    NewReno(NewReno),
+    NewReno(Box<NewReno>),
     /// RFC 9438, RFC 9406.
-    Cubic(Cubic),
+    Cubic(Box<Cubic>),
     /// draft-ietf-ccwg-bbr.
     Bbr(Box<Bbr>),
     /// The user's own.
@@ -36,8 +36,8 @@ impl Algorithm {
     /// The algorithm that was chosen, at its beginning.
     pub fn new(choice: &Congestion, setup: Setup) -> Self {
         match choice {
-            Congestion::NewReno => Algorithm::NewReno(NewReno::new(setup.mtu)),
-            Congestion::Cubic => Algorithm::Cubic(Cubic::new(setup)),
+            Congestion::NewReno => Algorithm::NewReno(Box::new(NewReno::new(setup.mtu))),
+            Congestion::Cubic => Algorithm::Cubic(Box::new(Cubic::new(setup))),
             Congestion::Bbr => Algorithm::Bbr(Box::new(Bbr::new(setup))),
             Congestion::Custom(custom) => Algorithm::Custom(custom.make(setup)),
         }

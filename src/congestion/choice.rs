@@ -18,10 +18,12 @@ use super::Controller;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Congestion {
-    /// RFC 5681 and RFC 6582 as RFC 9002 s7 combines them: simple, and slow on long fast paths.
-    #[default]
+    /// RFC 5681 and RFC 6582 as RFC 9002 s7 combines them: simple, and slow on long fast paths, where one loss
+    /// costs it minutes.
     NewReno,
-    /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
+    /// CUBIC (RFC 9438) with HyStart++ (RFC 9406), as the kernels have it: after a loss the window is back in
+    /// a time that does not depend on the round trip. The default.
+    #[default]
     Cubic,
     /// BBR version 3 (draft-ietf-ccwg-bbr).
     Bbr,

@@ -5,8 +5,13 @@
 
 mod agreement;
 mod coexistence;
+mod cubic;
 mod fairness;
 mod interruption;
+mod journal;
 mod laboratory;
+mod new_reno;
+mod response;
+mod slow_start;
 mod support;
 mod twin;

@@ -4,11 +4,12 @@ use super::*;
 
 const MTU: u16 = 1_200;
 
+/// Congestion while the window is full.
 fn congested(cause: Cause) -> Congested {
     Congested {
         now: Time::ZERO,
         cause,
-        inflight: 0,
+        inflight: u64::MAX,
     }
 }
 
@@ -108,6 +109,84 @@ fn a_long_pause_leads_back_to_the_initial_window() {
 }
 
 #[test]
+fn after_a_pause_the_window_is_what_was_delivered_before_it() {
+    let mut reno = avoiding(100);
+    reno.on_restart_from_idle(Time::ZERO, 50_000);
+    assert_eq!((reno.cwnd(), reno.ssthresh()), (50_000, 120_000));
+    // Slow start leads most of the way back to a window that had grown beyond the threshold.
+    let mut grown = avoiding(100);
+    while grown.cwnd() < 240_000 {
+        grown.on_ack(&acked(grown.cwnd()));
+    }
+    grown.on_restart_from_idle(Time::ZERO, 0);
+    assert_eq!((grown.cwnd(), grown.ssthresh()), (12_000, 180_000));
+    assert_eq!(grown.state(), "slow start");
+}
+
+#[test]
+fn a_mark_leaves_four_fifths_but_in_slow_start_a_half() {
+    let mut reno = avoiding(20);
+    reno.on_congestion(&congested(Cause::Mark));
+    assert_eq!((reno.cwnd(), reno.ssthresh()), (19_200, 19_200));
+    let mut starting = NewReno::new(MTU);
+    starting.on_congestion(&congested(Cause::Mark));
+    assert_eq!(starting.cwnd(), 6_000);
+}
+
+#[test]
+fn a_loss_halves_what_was_used_of_the_window() {
+    let mut reno = avoiding(100);
+    let event = Congested {
+        inflight: 6_000,
+        ..congested(Cause::Loss)
+    };
+    reno.on_sent(&Sent {
+        size: 1_200,
+        inflight: 10_800,
+        ..Sent::default()
+    });
+    let mut full = reno.clone();
+    reno.on_congestion(&event);
+    assert_eq!(reno.cwnd(), 6_000, "half of 12,000, not of 120,000");
+    // Less than a datagram was free: nothing more could have left.
+    full.on_sent(&Sent {
+        size: 1_200,
+        inflight: 117_700,
+        ..Sent::default()
+    });
+    full.on_congestion(&event);
+    assert_eq!(full.cwnd(), 60_000);
+}
+
+#[test]
+fn an_undone_loss_leaves_no_trace_and_a_mark_is_not_undone() {
+    let mut reno = avoiding(20);
+    reno.on_ack(&acked(10_000));
+    let before = reno.clone();
+    reno.on_congestion(&congested(Cause::Loss));
+    reno.on_congestion(&congested(Cause::Persistent));
+    assert_eq!(reno.cwnd(), 2_400);
+    reno.on_undo(Time::ZERO);
+    assert_eq!(format!("{:?}", reno.target), format!("{:?}", before.target));
+    reno.on_congestion(&congested(Cause::Loss));
+    reno.on_congestion(&congested(Cause::Mark));
+    let marked = reno.cwnd();
+    reno.on_undo(Time::ZERO);
+    assert_eq!(reno.cwnd(), marked);
+}
+
+#[test]
+fn a_window_that_has_grown_beyond_the_one_before_is_not_taken_back() {
+    let mut reno = avoiding(20);
+    while reno.cwnd() <= 48_000 {
+        reno.on_ack(&acked(reno.cwnd()));
+    }
+    let grown = reno.cwnd();
+    reno.on_undo(Time::ZERO);
+    assert_eq!((reno.cwnd(), reno.ssthresh()), (grown, 24_000));
+}
+
+#[test]
 fn another_mtu_leaves_the_bytes_of_the_window() {
     let mut reno = avoiding(20);
     reno.on_mtu(9_000);
@@ -157,7 +236,9 @@ fn ten_terabytes_are_counted_exactly() {
 enum Op {
     Ack(u64),
     Loss,
+    Mark,
     Persistent,
+    Undo,
     Idle,
     Mtu(u16),
 }
@@ -167,7 +248,9 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (0_u64..10_000_000).prop_map(Op::Ack),
         1 => Just(Op::Ack(u64::MAX >> 20)),
         2 => Just(Op::Loss),
+        1 => Just(Op::Mark),
         1 => Just(Op::Persistent),
+        1 => Just(Op::Undo),
         1 => Just(Op::Idle),
         1 => (1_200_u16..=65_487).prop_map(Op::Mtu),
     ]
@@ -191,12 +274,14 @@ proptest! {
                     prop_assert!(reno.cwnd() - before <= bytes + u64::from(reno.mtu));
                 }
                 Op::Loss => reno.on_congestion(&congested(Cause::Loss)),
+                Op::Mark => reno.on_congestion(&congested(Cause::Mark)),
+                Op::Undo => reno.on_undo(Time::ZERO),
                 Op::Persistent => reno.on_congestion(&congested(Cause::Persistent)),
                 Op::Idle => reno.on_restart_from_idle(Time::ZERO, 0),
                 Op::Mtu(mtu) => reno.on_mtu(mtu),
             }
             prop_assert!(reno.cwnd() >= minimum_window(reno.mtu));
-            if let Op::Loss | Op::Persistent | Op::Idle = op {
+            if let Op::Loss | Op::Mark | Op::Persistent | Op::Idle = op {
                 prop_assert!(reno.cwnd() <= before);
             }
         }
