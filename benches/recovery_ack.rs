@@ -68,7 +68,7 @@ impl Flow {
         self.outcome.lost.clear();
         let ranges = self.ranges.iter().cloned();
         self.recovery
-            .on_ack(self.now, ranges, Duration::ZERO, &mut self.outcome)
+            .on_ack(self.now, ranges, Duration::ZERO, None, &mut self.outcome)
             .expect("only what was sent is acknowledged");
         let settled = self.outcome.acked.len() + self.outcome.lost.len();
         u64::try_from(settled).unwrap_or(u64::MAX)
@@ -129,7 +129,7 @@ fn duplicate(c: &mut Criterion) {
         b.iter(|| {
             let ranges = ranges.iter().cloned();
             flow.recovery
-                .on_ack(flow.now, ranges, Duration::ZERO, &mut flow.outcome)
+                .on_ack(flow.now, ranges, Duration::ZERO, None, &mut flow.outcome)
         });
     });
 }

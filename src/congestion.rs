@@ -198,6 +198,11 @@ pub trait Controller: fmt::Debug + Send {
     fn uses_prr(&self) -> bool {
         true
     }
+    /// Whether it answers [`Cause::Mark`] as it answers a loss: only then may packets say that routers may
+    /// mark them instead of dropping them (RFC 3168 s5).
+    fn answers_marks(&self) -> bool {
+        false
+    }
     /// The state for people: "slow start", "congestion avoidance", ...
     fn state(&self) -> &'static str {
         ""

@@ -45,7 +45,7 @@ use crate::error::{CloseReason, ResetCode};
 use crate::recovery::{Outcome, Recovery};
 use crate::stream::{Assembler, RecvCredit, SendBuffer, SendCredit};
 use crate::time::{Deadline, Time, Timer};
-use crate::wire::{ConnectionId, Offset, PacketNumber, TruncatedNumber, Window};
+use crate::wire::{ConnectionId, Ecn, Offset, PacketNumber, TruncatedNumber, Window};
 
 use acks::Acks;
 use autotune::WindowTuner;
@@ -158,6 +158,8 @@ pub struct Connection {
     remote: SocketAddr,
     path: Path,
     mtu: Mtu,
+    /// The first number that the last batch could use.
+    batch_from: PacketNumber,
 
     send: SendBuffer,
     send_half: SendHalf,
@@ -169,6 +171,8 @@ pub struct Connection {
     account: Account,
     /// How far both directions had come when the connection was last found to hold memory.
     standing: Standing,
+    /// A write was refused because the endpoint's memory is used up.
+    lacks_memory: bool,
     fin_order: FinOrder,
     fin_ever_sent: bool,
     /// The application shut its reading down: what arrives behind this offset is thrown away.
@@ -197,6 +201,10 @@ pub struct Connection {
     window_probes: u32,
     /// Packets since the last one with IMM.
     since_imm: u32,
+    /// Both sides count ECN marks in their ACK blocks.
+    counts_marks: bool,
+    /// The mark of the batch that is being built.
+    mark: Option<Ecn>,
 
     /// Why the connection failed, until somebody was told.
     failure: Option<CloseReason>,
@@ -274,6 +282,7 @@ impl Connection {
                 max_datagram: open.max_datagram,
                 max_ack_delay: open.max_ack_delay,
                 idle_timeout: open.idle_timeout,
+                features: open.features,
                 incarnation: open.incarnation,
                 rtt: open.rtt,
             },
@@ -311,6 +320,7 @@ impl Connection {
             tuner: WindowTuner::new(now, &config),
             account: Account::default(),
             standing: Standing::Moves,
+            lacks_memory: false,
             fin_order: FinOrder::None,
             fin_ever_sent: false,
             read_shut_at: None,
@@ -324,6 +334,7 @@ impl Connection {
                 },
             ),
             mtu,
+            batch_from: local_first,
             outcome: Outcome::default(),
             acks: Acks::new(PacketNumber::new(1), config.max_ack_delay()),
             idle: Idle::new(now, config.user_timeout(), config.keepalive()),
@@ -338,6 +349,8 @@ impl Connection {
             unreachable_below: local_first,
             window_probes: 0,
             since_imm: 0,
+            counts_marks: false,
+            mark: None,
             failure: None,
             failed: false,
             reset_code: None,
@@ -474,6 +487,7 @@ impl Connection {
             bytes_in_flight: recovery.bytes_in_flight,
             pacing_rate: recovery.pacing_rate,
             path_mtu: self.mtu.size(),
+            black_holes: self.mtu.black_holes(),
             bytes_written: self.send.end().get(),
             bytes_sent: self.send.snd_nxt().get(),
             bytes_acked: self.send.snd_una().get(),
@@ -485,6 +499,8 @@ impl Connection {
             packets_acked: recovery.packets_acked,
             packets_lost: recovery.packets_lost,
             packets_spurious: recovery.packets_spurious,
+            ecn: recovery.ecn,
+            packets_marked: recovery.packets_marked,
             packets_retransmitted: self.counters.packets_retransmitted,
             packets_duplicate: self.counters.packets_duplicate,
             packets_rejected: self.counters.packets_rejected,

@@ -4,6 +4,7 @@
 mod acknowledgement;
 mod delivery;
 mod detection;
+mod ecn;
 mod loss;
 mod pacer;
 mod pto;
@@ -16,13 +17,14 @@ use std::time::Duration;
 
 use crate::congestion::{Algorithm, Congestion, Controller, Sent, Setup};
 use crate::time::Time;
-use crate::wire::PacketNumber;
+use crate::wire::{Ecn, PacketNumber};
 
 use delivery::Delivery;
 use loss::LostRun;
 use pto::ProbeTimer;
 use usage::Usage;
 
+pub use ecn::{EcnReport, EcnState, EcnValidation};
 pub use pacer::Pacer;
 pub use report::{
     AckOfUnsent, Admission, Contents, Limit, Outcome, RecoverySnapshot, SendClass, SentPacket,
@@ -54,7 +56,7 @@ const IDLE_MIN: Duration = Duration::from_secs(1);
 ///
 /// let mut outcome = Outcome::default();
 /// let now = Time::from_millis(30);
-/// recovery.on_ack(now, [number..=number].into_iter(), Duration::ZERO, &mut outcome)?;
+/// recovery.on_ack(now, [number..=number].into_iter(), Duration::ZERO, None, &mut outcome)?;
 /// assert_eq!(outcome.acked[0].data, data);
 /// assert_eq!(recovery.rtt().srtt(), Some(Duration::from_millis(30)));
 /// assert_eq!(recovery.deadline(), None);
@@ -71,6 +73,7 @@ pub struct Recovery {
     pacer: Pacer,
     delivery: Delivery,
     usage: Usage,
+    ecn: EcnValidation,
     lost_run: LostRun,
     mtu: u16,
     max_ack_delay: Duration,
@@ -112,6 +115,7 @@ impl Recovery {
             pacer: Pacer::new(mtu),
             delivery: Delivery::default(),
             usage: Usage::new(first),
+            ecn: EcnValidation::default(),
             lost_run: LostRun::default(),
             mtu,
             max_ack_delay: Duration::ZERO,
@@ -144,6 +148,18 @@ impl Recovery {
     /// The peer's longest acknowledgement delay.
     pub fn set_max_ack_delay(&mut self, delay: Duration) {
         self.max_ack_delay = delay;
+    }
+
+    /// The peer counts marks: if the congestion control answers them, packets may have them.
+    pub fn start_ecn(&mut self) {
+        if self.controller.answers_marks() {
+            self.ecn.start(self.next_number());
+        }
+    }
+
+    /// The ECN mark of the next packet.
+    pub fn mark(&self) -> Option<Ecn> {
+        self.ecn.may_mark().then_some(Ecn::Ect0)
     }
 
     /// The path carries datagrams of `mtu` bytes. The window keeps its bytes, but never holds less than
@@ -185,6 +201,9 @@ impl Recovery {
         let snapshot = self.delivery.on_sent(now, packet.number, size, inflight);
         self.sent.push(&packet, &snapshot);
         self.counts.sent += 1;
+        if packet.contents.marked {
+            self.ecn.on_marked_sent();
+        }
         self.bytes_in_flight += size;
         self.probe_timer.on_sent(now, packet.imm);
         let is_full = self.is_window_full();
@@ -208,6 +227,22 @@ impl Recovery {
         let open_at =
             (!self.is_window_full()).then(|| self.pacer.ready_at(now, mtu, room).unwrap_or(now));
         self.delivery.on_drained(limit, open_at);
+    }
+
+    /// The packets from `from` on have not left after all, and nothing was sent after them: they are unsaid,
+    /// and their contents are found among the lost ones.
+    pub fn unsend(&mut self, from: PacketNumber, out: &mut Outcome) {
+        while let Some(packet) = self.sent.unsend_newest(from) {
+            self.counts.sent -= 1;
+            self.bytes_in_flight = self.bytes_in_flight.saturating_sub(u64::from(packet.size));
+            out.lost.push(packet.contents);
+        }
+    }
+
+    /// Whether a loss is being repaired: nothing sent after it was found is acknowledged yet.
+    pub fn is_repairing(&self) -> bool {
+        let repaired = self.largest_acked >= Some(self.reduced_from);
+        self.probe_timer.count() > 0 || (self.largest_acked.is_some() && !repaired)
     }
 
     /// Whether the window has no room for another packet.
@@ -240,6 +275,7 @@ impl Recovery {
         self.path_from = self.next_number();
         self.bytes_in_flight = 0;
         self.idle_since = None;
+        self.ecn.on_new_path(self.path_from);
         self.restart_congestion(mtu);
     }
 
@@ -269,6 +305,8 @@ impl Recovery {
             state: self.controller.state(),
             packets_in_flight: u64::try_from(self.sent.in_flight()).unwrap_or(u64::MAX),
             pto_count: self.probe_timer.count(),
+            ecn: self.ecn.state(),
+            packets_marked: self.ecn.ce(),
         }
     }
 

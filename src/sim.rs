@@ -280,6 +280,13 @@ impl Sim {
         self.hosts[host.0].inbox_bytes_max = bytes;
     }
 
+    /// The largest datagram that a host's interface takes: 1,472 bytes unless told, as over Ethernet. What is
+    /// larger is refused when it is sent, as by `EMSGSIZE`; links have limits of their own
+    /// ([`Link::mtu`]), of which nobody is told.
+    pub fn set_interface_mtu(&mut self, host: HostId, bytes: usize) {
+        self.hosts[host.0].interface_mtu = bytes;
+    }
+
     /// Lets a host's socket take no datagrams to send for a while, as a full one does.
     pub fn refuse_sends(&mut self, host: HostId, time: Duration) {
         let until = self.now + time;

@@ -93,6 +93,10 @@ impl Controller for Algorithm {
         each!(self, controller => controller.uses_prr())
     }
 
+    fn answers_marks(&self) -> bool {
+        each!(self, controller => controller.answers_marks())
+    }
+
     fn state(&self) -> &'static str {
         each!(self, controller => controller.state())
     }

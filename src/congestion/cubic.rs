@@ -16,6 +16,10 @@ impl Cubic {
 }
 
 impl Controller for Cubic {
+    fn answers_marks(&self) -> bool {
+        true
+    }
+
     fn on_ack(&mut self, sample: &AckSample) {
         self.0.on_ack(sample);
     }

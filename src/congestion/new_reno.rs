@@ -68,6 +68,10 @@ impl NewReno {
 }
 
 impl Controller for NewReno {
+    fn answers_marks(&self) -> bool {
+        true
+    }
+
     fn on_ack(&mut self, sample: &AckSample) {
         let beyond = self.slow_start(sample.growth);
         self.avoid_congestion(beyond);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::limits::RECEIVED_RANGES_MAX;
 use crate::range_set::RangeSet;
 use crate::time::Time;
-use crate::wire::{Ecn, PacketNumber, TruncatedNumber, len_u64};
+use crate::wire::{Ecn, EcnCounts, PacketNumber, TruncatedNumber, len_u64};
 
 /// More unacknowledged packets than this are acknowledged at once.
 const PACKETS_MAX: u32 = 64;
@@ -58,6 +58,8 @@ pub(super) struct Acks {
     unacked_bytes: u64,
     /// The last packet had a congestion mark.
     marked: bool,
+    /// Marks of the packets received, for the sender.
+    ecn: EcnCounts,
     owed: Owed,
     max_delay: Duration,
     next_ack_number: u64,
@@ -86,6 +88,7 @@ impl Acks {
             unacked_data: 0,
             unacked_bytes: 0,
             marked: false,
+            ecn: EcnCounts::default(),
             owed: Owed::Nothing,
             max_delay,
             next_ack_number: 1,
@@ -137,6 +140,7 @@ impl Acks {
         self.unacked_packets += 1;
         self.unacked_data += u32::from(arrived.is_data);
         self.unacked_bytes += len_u64(arrived.size);
+        self.ecn.add(arrived.ecn);
         let first_ce = self.is_first_mark(arrived.ecn);
         let many = self.unacked_packets > PACKETS_MAX
             || self.unacked_bytes > BYTES_MAX.min(window / 4)
@@ -258,6 +262,11 @@ impl Acks {
         let number = self.next_ack_number;
         self.next_ack_number += 1;
         number
+    }
+
+    /// The marks counted so far; `None` while there are none, which says the same in fewer bytes.
+    pub(super) fn ecn_counts(&self) -> Option<EcnCounts> {
+        (self.ecn != EcnCounts::default()).then_some(self.ecn)
     }
 
     /// Packets received that were new.

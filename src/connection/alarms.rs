@@ -63,7 +63,7 @@ impl Connection {
         self.outcome = outcome;
         self.repair();
         if probes > 0 {
-            self.mtu.on_timeout(self.recovery.snapshot().pto_count);
+            self.note_stall();
         }
     }
 
@@ -123,6 +123,9 @@ impl Connection {
     /// Quiet for long enough: an idle connection holds no buffers.
     fn fire_rest(&mut self, now: Time) {
         self.look_at_progress(now);
+        if std::mem::take(&mut self.lacks_memory) {
+            self.pending.writable = true;
+        }
         let due = self.idle.heard_at + REST;
         if now < due {
             self.timers.set(Timer::Rest, due);

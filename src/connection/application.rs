@@ -50,7 +50,7 @@ impl Connection {
         if self.account.is_tight() {
             self.narrow_send();
         }
-        let taken = if self.phase == Phase::Open {
+        let taken = if self.phase == Phase::Open && self.may_hold(data.len()) {
             self.send.write(data)
         } else {
             0
@@ -61,6 +61,21 @@ impl Connection {
         } else {
             Ok(taken)
         }
+    }
+
+    /// Whether there is memory for so many bytes more. If not, the writer is to try again in a while: no acknowledgement
+    /// may ever come to wake him.
+    fn may_hold(&mut self, more: usize) -> bool {
+        let grown = self
+            .send
+            .room_for(more)
+            .saturating_add(self.assembler.memory());
+        let admitted = self.account.admits(grown);
+        if !admitted {
+            self.lacks_memory = true;
+            self.arm_rest(self.latest);
+        }
+        admitted
     }
 
     /// The failure, if it is still to be reported; otherwise only that writing is over.
@@ -183,7 +198,8 @@ impl Connection {
 
     /// Whether a writer should try: room for a third of the buffer, as in the kernel, or an end.
     pub fn is_writable(&self) -> bool {
-        let room = self.phase == Phase::Open && self.send.free() >= self.send.capacity() / 3;
+        let open = self.phase == Phase::Open && !self.lacks_memory;
+        let room = open && self.send.free() >= self.send.capacity() / 3;
         room || self.failed || self.send_half.is_shut()
     }
 }

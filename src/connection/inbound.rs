@@ -24,7 +24,7 @@ use crate::error::{CloseReason, PeerFault, ResetCode};
 use crate::limits::{CHUNK_BYTES, UNSENT_ACKS_MAX};
 use crate::stream::Inserted;
 use crate::time::{Time, Timer};
-use crate::wire::{AckBlock, Body, Data, Meta, Offset, Packet, PacketNumber, len_u64, range_len};
+use crate::wire::{AckBlock, AckFields, Body, Data, Meta, Offset, Packet, PacketNumber, len_u64};
 
 /// How far above all received numbers the next one may be.
 const NUMBER_AHEAD_MAX: u64 = 1 << 24;
@@ -177,9 +177,10 @@ impl Connection {
             return self.on_ack_of_unsent();
         }
         let mut outcome = std::mem::take(&mut self.outcome);
+        let AckFields { delay, ecn, .. } = block.fields;
         let result = self
             .recovery
-            .on_ack(now, ranges.iter(), block.fields.delay, &mut outcome);
+            .on_ack(now, ranges.iter(), delay, ecn, &mut outcome);
         self.outcome = outcome;
         if result.is_err() {
             return self.on_ack_of_unsent();
@@ -217,14 +218,11 @@ impl Connection {
     pub(super) fn repair(&mut self) {
         let mut outcome = std::mem::take(&mut self.outcome);
         let before = self.send.snd_una();
-        let mut largest_data = 0;
         for contents in outcome.acked.drain(..) {
-            largest_data = largest_data.max(range_len(&contents.data));
             self.send.on_acked(contents.data);
             // The FIN is settled by the cumulative offset alone: its packet may arrive while data before
             // it is still missing, and then nothing is over yet.
             if let Some(size) = contents.mtu_probe {
-                largest_data = largest_data.max(usize::from(size));
                 self.on_mtu_probe_acked(size);
             }
         }
@@ -234,17 +232,12 @@ impl Connection {
                 self.send_half.on_fin_lost();
             }
             if let Some(size) = contents.mtu_probe {
-                self.mtu.on_probe_lost(size);
+                self.mtu.on_probe_lost(self.latest, size);
             }
         }
-        if outcome.largest_newly_acked.take().is_some() {
+        if let Some(newest) = outcome.largest_newly_acked.take() {
             self.wants.probes = 0;
-            if self
-                .mtu
-                .on_acked(u16::try_from(largest_data).unwrap_or(u16::MAX))
-            {
-                self.recovery.set_mtu(self.mtu.size());
-            }
+            self.follow_acked_sizes(newest, outcome.largest_size);
         }
         if !self.is_awaiting_delivery() {
             self.timers.stop(Timer::User);
@@ -257,12 +250,6 @@ impl Connection {
     fn on_fin_acked(&mut self) {
         self.send_half.on_fin_acked();
         self.pending.delivered = true;
-    }
-
-    fn on_mtu_probe_acked(&mut self, size: u16) {
-        if self.mtu.on_probe_acked(size) {
-            self.recovery.set_mtu(size);
-        }
     }
 
     /// The cumulative part of a block repairs every lost one before it.

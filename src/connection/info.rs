@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::recovery::EcnState;
+
 /// The RFC 9293 s3.3.2 state that a connection's two halves amount to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum TcpState {
@@ -67,6 +69,8 @@ pub struct Info {
     pub pacing_rate: u64,
     /// The largest datagram in use, bytes.
     pub path_mtu: u16,
+    /// How often datagrams of a size that had been in use were proven not to pass any more (RFC 8899 s4.3).
+    pub black_holes: u64,
     /// Bytes taken by `write`.
     pub bytes_written: u64,
     /// Bytes sent at least once.
@@ -89,6 +93,10 @@ pub struct Info {
     pub packets_lost: u64,
     /// Packets declared lost that turned out to have arrived.
     pub packets_spurious: u64,
+    /// Whether packets are marked ECT(0), and what is known of the path in that respect (RFC 9000 s13.4).
+    pub ecn: EcnState,
+    /// Packets that the peer received with a congestion mark (CE).
+    pub packets_marked: u64,
     /// Packets sent that carried repeated data.
     pub packets_retransmitted: u64,
     /// Packets received more than once.

@@ -10,7 +10,7 @@ use crate::error::{CloseReason, ResetCode};
 use crate::limits::DATAGRAM_MIN;
 use crate::stream::SendCredit;
 use crate::time::{Time, Timer};
-use crate::wire::{ConnectionId, Offset, Opening, Options, Packet, PacketNumber, VERSION, Window};
+use crate::wire::{ConnectionId, Opening, Options, Packet, PacketNumber, VERSION, Window};
 
 /// MAX_ACK_DELAY where a SYN or SYNACK has none.
 const USUAL_ACK_DELAY: Duration = Duration::from_millis(8);
@@ -52,6 +52,7 @@ pub(super) struct PeerTerms {
     pub max_datagram: u16,
     pub max_ack_delay: Option<Duration>,
     pub idle_timeout: Option<Duration>,
+    pub features: Option<u32>,
     pub incarnation: Option<u64>,
     pub rtt: Option<Duration>,
 }
@@ -66,6 +67,7 @@ impl PeerTerms {
             max_datagram: opening.max_datagram,
             max_ack_delay: packet.options.max_ack_delay,
             idle_timeout: packet.options.idle_timeout,
+            features: packet.options.features,
             incarnation: packet.options.incarnation,
             rtt,
         }
@@ -160,7 +162,6 @@ impl Connection {
         self.mtu = Mtu::new(self.remote, terms.max_datagram, self.config.max_datagram());
         self.timers.stop(Timer::Syn);
         if let Some(rtt) = terms.rtt {
-            self.tuner.on_sample(now, Offset::ZERO);
             self.recovery.on_handshake_rtt(rtt);
         }
         self.recovery.set_max_ack_delay(
@@ -169,6 +170,10 @@ impl Connection {
                 .unwrap_or(USUAL_ACK_DELAY)
                 .min(ACK_DELAY_MAX),
         );
+        if terms.features.unwrap_or(0) & Options::ECN_FEEDBACK != 0 {
+            self.counts_marks = true;
+            self.recovery.start_ecn();
+        }
         self.idle.on_heard(now);
         self.idle.idle_timeout = shorter(self.config.idle_timeout(), terms.idle_timeout);
         self.arm_silence(now);
@@ -195,6 +200,7 @@ impl Connection {
         Options {
             max_ack_delay: (delay != USUAL_ACK_DELAY).then_some(delay),
             idle_timeout: self.config.idle_timeout(),
+            features: Some(Options::ECN_FEEDBACK),
             incarnation: Some(incarnation),
             ..Options::default()
         }

@@ -19,7 +19,7 @@ use crate::limits::DATAGRAM_MIN;
 use crate::recovery::{Admission, Contents, Limit, SendClass, SentPacket};
 use crate::time::{Time, Timer};
 use crate::wire::{
-    AckFields, Batch, Flags, Kind, Offset, Options, PacketBuilder, Transmit, Window, len_u64,
+    AckFields, Batch, Ecn, Flags, Kind, Offset, Options, PacketBuilder, Transmit, Window, len_u64,
     range_len,
 };
 
@@ -58,6 +58,8 @@ impl Connection {
             "the driver sends or clears a batch before the next"
         );
         self.advance(now);
+        self.mark = None;
+        self.batch_from = self.recovery.next_number();
         let alone: [Poll; 5] = [
             Self::poll_reset,
             Self::poll_syn,
@@ -110,7 +112,7 @@ impl Connection {
         Transmit {
             to: route.remote,
             from_ip: route.local_ip,
-            ecn: None,
+            ecn: self.mark,
         }
     }
 
@@ -134,11 +136,26 @@ impl Connection {
         }
         self.owe_read_report(now);
         while let Some(plan) = self.next_plan(now, batch) {
+            let mark = self.mark_for(plan);
+            // All datagrams of a batch have the same mark.
+            if mark != self.mark && !batch.is_empty() {
+                break;
+            }
+            self.mark = mark;
             if !self.build(now, plan, batch) {
                 break;
             }
         }
         (!batch.is_empty()).then(|| self.transmit(self.path.current()))
+    }
+
+    /// The ECN mark of a packet. A bare ACK has none, for nobody would answer its congestion (RFC 3168
+    /// s6.1.4); nor has what a probe timeout sends, which must get through a path that drops marked packets.
+    fn mark_for(&self, plan: Plan) -> Option<Ecn> {
+        match plan {
+            Plan::TimeoutProbe | Plan::Ack => None,
+            Plan::Lost | Plan::New | Plan::Fin | Plan::Liveness => self.recovery.mark(),
+        }
     }
 
     fn wants_window_update(&self) -> bool {
@@ -195,6 +212,8 @@ impl Connection {
         if !self.is_in_flight() {
             self.arm_zero_window(now);
         }
+        // Nothing else looks after data that cannot leave (`stall.rs`).
+        self.arm_rest(now);
         None
     }
 
@@ -244,7 +263,7 @@ impl Connection {
     /// New data if the window has room, else the oldest in flight, else the FIN, else a PROBE
     /// (RFC 9002 s6.2.4).
     fn build_timeout_probe(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let size = usize::from(self.mtu.probe_size(self.recovery.snapshot().pto_count));
+        let size = usize::from(self.mtu.timeout_probe_size());
         let unsent = self.send.end() > self.send.snd_nxt();
         let built = if unsent && self.send_credit.limit() > self.send.snd_nxt() {
             self.build_data(now, Plan::New, size, batch)
@@ -329,7 +348,7 @@ impl Connection {
         let contents = Contents {
             data,
             fin: flags.fin,
-            mtu_probe: None,
+            ..Contents::default()
         };
         self.on_numbered_sent(now, len, flags.imm, contents);
     }
@@ -387,7 +406,7 @@ impl Connection {
             ack_offset,
             window: Window::saturating(edge.since(ack_offset)),
             unread,
-            ecn: None,
+            ecn: self.acks.ecn_counts().filter(|_| self.counts_marks),
         };
         self.reported_unread = unread;
         // Data keeps at least half of the datagram.
@@ -449,13 +468,19 @@ impl Connection {
         let number = self.recovery.next_number();
         let size = u16::try_from(len).unwrap_or(u16::MAX);
         let last = self.send.snd_nxt() == self.send.end() && !self.send.has_lost();
+        if contents.mtu_probe.is_none() {
+            self.mtu.on_sent(number, size);
+        }
         self.recovery.on_sent(
             now,
             SentPacket {
                 number,
                 size,
                 imm,
-                contents,
+                contents: Contents {
+                    marked: self.mark.is_some(),
+                    ..contents
+                },
             },
             last,
         );

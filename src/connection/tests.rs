@@ -6,7 +6,7 @@ use crate::wire::{Batch, Body, ConnectionId, Ecn, Meta, Packet, decode};
 mod closing;
 mod hostile;
 mod opening;
-
+mod sizes;
 mod transfer;
 
 const CLIENT: &str = "192.0.2.1:1000";
@@ -41,6 +41,10 @@ struct Pair {
     flying: Vec<Flying>,
     sent: Vec<(Time, bool, Vec<u8>)>,
     fate: Fate,
+    /// The largest datagram that the interfaces of both take.
+    interface: usize,
+    /// The largest datagram that the path carries; nobody is told.
+    narrow: usize,
     events: [Vec<Event>; 2],
 }
 
@@ -63,6 +67,8 @@ impl Pair {
             flying: Vec::new(),
             sent: Vec::new(),
             fate: Box::new(|_, _, _| true),
+            interface: 1_472,
+            narrow: usize::MAX,
             events: Default::default(),
         }
     }
@@ -96,12 +102,17 @@ impl Pair {
                 if side.poll_transmit(self.now, &mut batch).is_none() {
                     break;
                 }
+                if batch.segment_size() > self.interface {
+                    side.handle_refused(self.now, &batch, 0);
+                    continue;
+                }
                 assert!(!batch.is_empty(), "a transmit carries something");
                 for bytes in batch.datagrams() {
                     let packet = decode(bytes).expect("what is sent can be read");
                     let number = self.sent.len();
                     self.sent.push((self.now, to_server, bytes.to_vec()));
-                    if (self.fate)(number, to_server, &packet) {
+                    let passes = bytes.len() <= self.narrow;
+                    if (self.fate)(number, to_server, &packet) && passes {
                         let at = self.now + ONE_WAY;
                         self.flying.push(Flying {
                             at,

@@ -10,13 +10,14 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::ecn::EcnReport;
 use super::report::{AckOfUnsent, Contents, Outcome};
 use super::rtt::INITIAL_RTT;
 use super::sent_packets::{Resolved, Snapshot};
 use super::{Recovery, detection::NewlyLost};
 use crate::congestion::{AckSample, Controller};
 use crate::time::Time;
-use crate::wire::PacketNumber;
+use crate::wire::{EcnCounts, PacketNumber};
 
 /// What one ACK block settled.
 #[derive(Debug, Default)]
@@ -25,10 +26,16 @@ struct NewlyAcked {
     largest: Option<(PacketNumber, Option<Time>)>,
     /// The newest packet of the present path that was still in flight, and what was known when it left.
     newest: Option<(PacketNumber, Snapshot)>,
+    /// Bytes of the longest datagram of the present path.
+    largest_size: u16,
     /// Bytes on the present path.
     bytes: u64,
     /// Of those, the bytes for which the window may grow.
     growth: u64,
+    /// Packets on the present path that left with an ECN mark.
+    marked: u64,
+    /// Packets newly reported with a congestion mark.
+    congested: u64,
 }
 
 /// The state before the block was looked at.
@@ -39,7 +46,8 @@ struct Before {
 }
 
 impl Recovery {
-    /// An ACK block arrived: `ranges` highest first. Work is proportional to what is newly resolved.
+    /// An ACK block arrived: `ranges` highest first, and `counts` of ECN marks if it has them. Work is
+    /// proportional to what is newly resolved.
     ///
     /// # Errors
     /// [`AckOfUnsent`]; nothing has changed then.
@@ -48,6 +56,7 @@ impl Recovery {
         now: Time,
         ranges: impl Iterator<Item = RangeInclusive<PacketNumber>> + Clone,
         delay: Duration,
+        counts: Option<EcnCounts>,
         out: &mut Outcome,
     ) -> Result<(), AckOfUnsent> {
         let next = self.next_number();
@@ -60,12 +69,19 @@ impl Recovery {
             inflight: self.bytes_in_flight,
             delivered: self.delivery.delivered(),
         };
-        let newly = self.settle(now, ranges, out);
+        let mut newly = self.settle(now, ranges, out);
         out.probes = 0;
+        out.largest_size = newly.largest_size;
         out.largest_newly_acked = newly.largest.map(|(largest, _)| largest);
         let Some((largest, sent_at)) = newly.largest else {
             return Ok(());
         };
+        newly.congested = self.ecn.on_ack(&EcnReport {
+            counts,
+            newly_acked: newly.marked,
+            is_newest: named > self.largest_acked,
+            next,
+        });
         self.largest_acked = self.largest_acked.max(Some(largest));
         self.probe_timer.on_newly_acked(now);
         // The delay that the block tells is that of the largest number it names (RFC 9002 s5.1).
@@ -75,7 +91,11 @@ impl Recovery {
         if let Some(rtt) = rtt {
             self.sample_rtt(rtt, delay.min(self.max_ack_delay));
         }
-        let lost = self.detect_losses(now, out);
+        let inflight = self.bytes_in_flight;
+        let mut lost = self.detect_losses(now, out);
+        if newly.congested > 0 {
+            lost.is_congestion |= self.answer_marks(now, largest, inflight);
+        }
         self.report(now, before, &newly, &lost, rtt);
         if !lost.any {
             self.sent.quiet();
@@ -113,7 +133,9 @@ impl Recovery {
                     self.lost_run.on_late_ack(number);
                 }
                 if is_present {
+                    newly.largest_size = newly.largest_size.max(packet.size);
                     newly.bytes += size;
+                    newly.marked += u64::from(packet.contents.marked);
                     if in_flight {
                         self.bytes_in_flight -= size;
                         newly.note(number, &packet);
@@ -158,8 +180,7 @@ impl Recovery {
             newly_acked: newly.bytes,
             growth: if lost.is_congestion { 0 } else { newly.growth },
             newly_lost: lost.bytes,
-            // What the peer counts of ECN marks comes in here.
-            newly_marked: 0,
+            newly_marked: newly.congested,
             inflight_before: before.inflight,
             inflight: self.bytes_in_flight,
             delivered: self.delivery.delivered(),

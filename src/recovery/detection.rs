@@ -74,6 +74,9 @@ impl Recovery {
             let Some(lost) = self.sent.lose_oldest(now) else {
                 break;
             };
+            if lost.contents.marked {
+                self.ecn.on_marked_lost(packet.number, self.next_number());
+            }
             let is_present = packet.number >= self.path_from;
             newly.any = true;
             newly.bytes += self.count_loss(now, packet.number, &lost);
@@ -123,6 +126,18 @@ impl Recovery {
             app_limited: sent.app_limited,
         });
         size
+    }
+
+    /// Packets met congestion on their way: that is answered as a loss is, once for each round trip, and
+    /// repairs nothing (RFC 3168 s6.1.2, RFC 9002 s7.1). `largest` is the newest packet that may be one of
+    /// them, `inflight` the bytes in flight before losses were taken off. Whether the window was reduced.
+    pub(super) fn answer_marks(&mut self, now: Time, largest: PacketNumber, inflight: u64) -> bool {
+        let is_answered = largest < self.reduced_from;
+        if !is_answered {
+            self.reduced_from = self.next_number();
+            self.tell_congestion(now, Cause::Mark, inflight);
+        }
+        !is_answered
     }
 
     fn tell_congestion(&mut self, now: Time, cause: Cause, inflight: u64) {

@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::EcnState;
 use crate::time::Time;
 use crate::wire::{Offset, PacketNumber};
 
-/// What a packet carried that must be repaired if it is lost.
+/// What a packet carried: what must be repaired if it is lost, and what its acknowledgement proves.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Contents {
     /// Bytes of the stream.
@@ -15,6 +16,8 @@ pub struct Contents {
     pub fin: bool,
     /// It was a path-MTU probe of this many bytes; its loss is no sign of congestion.
     pub mtu_probe: Option<u16>,
+    /// It left with an ECN mark, ECT(0): the peer must count it when it arrives.
+    pub marked: bool,
 }
 
 /// A numbered packet that has just left.
@@ -42,6 +45,8 @@ pub struct Outcome {
     pub probes: u8,
     /// The largest packet newly acknowledged, if any was.
     pub largest_newly_acked: Option<PacketNumber>,
+    /// Bytes of the longest datagram newly acknowledged on the present path.
+    pub largest_size: u16,
 }
 
 /// What a packet is sent for, as far as admission cares.
@@ -119,4 +124,8 @@ pub struct RecoverySnapshot {
     pub packets_in_flight: u64,
     /// Probe timeouts since something was acknowledged.
     pub pto_count: u32,
+    /// How far the trust in the present path's ECN goes.
+    pub ecn: EcnState,
+    /// Packets that the peer received with a congestion mark.
+    pub packets_marked: u64,
 }

@@ -89,6 +89,7 @@ struct Record {
     size: u16,
     fin: bool,
     mtu_probe: bool,
+    marked: bool,
     lost: bool,
 }
 
@@ -258,6 +259,25 @@ impl SentPackets {
         }
     }
 
+    /// Takes the newest packet back if it is in flight and not below `from`: it has not left after all, and
+    /// its number is the next one again.
+    pub fn unsend_newest(&mut self, from: PacketNumber) -> Option<Resolved> {
+        let newest = self.slots.len().checked_sub(1)?;
+        let Slot::Tracked(record) = self.slots[newest] else {
+            return None;
+        };
+        if self.number_of(newest) < from || record.lost {
+            return None;
+        }
+        let resolved = record.resolved(self.batches.get(record.batch));
+        self.slots.pop_back();
+        self.in_flight -= 1;
+        if self.slots.is_empty() {
+            self.batches.clear();
+        }
+        Some(resolved)
+    }
+
     /// Forgets the packets that were declared lost at or before the time that `declared` answers; it is
     /// asked only if there is a loss to forget.
     pub fn forget_lost(&mut self, declared: impl FnOnce() -> Time) {
@@ -385,6 +405,7 @@ impl Record {
             size: packet.size,
             fin: contents.fin,
             mtu_probe: contents.mtu_probe.is_some(),
+            marked: contents.marked,
             lost: false,
         }
     }
@@ -403,6 +424,7 @@ impl Record {
             data: self.data(),
             fin: self.fin,
             mtu_probe: self.mtu_probe.then_some(self.len),
+            marked: self.marked,
         }
     }
 

@@ -9,7 +9,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::leader::{Baton, Rank, Standing, Waiting};
-use super::port::{Port, Stall};
+use super::port::{Port, Sent, Stall};
 use super::shard::Shard;
 use super::waiters::Waiters;
 use super::{clock, lock};
@@ -268,7 +268,11 @@ impl Cell {
             let Some(to) = state.connection.poll_transmit(now, batch) else {
                 return;
             };
-            news.stall = self.port.send(now, &to, batch).or(news.stall);
+            match self.port.send(now, &to, batch) {
+                Sent::All => {}
+                Sent::Stalled(why) => news.stall = Some(why),
+                Sent::TooLarge { before } => state.connection.handle_refused(now, batch, before),
+            }
         }
     }
 

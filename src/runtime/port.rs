@@ -71,11 +71,29 @@ pub(crate) enum Stall {
     Congested,
 }
 
+/// What became of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sent {
+    /// It left, or is as good as lost.
+    All,
+    /// The socket did not take all of it: the port keeps the rest.
+    Stalled(Stall),
+    /// The interface takes no datagrams of this size; `before` of them had left.
+    TooLarge { before: usize },
+}
+
 /// How far the sending of a batch came.
 struct Stuck {
     /// Bytes that were sent.
     at: usize,
-    why: Stall,
+    why: Hindrance,
+}
+
+/// What stopped a batch.
+#[derive(Clone, Copy)]
+enum Hindrance {
+    Stall(Stall),
+    TooLarge,
 }
 
 impl Port {
@@ -115,15 +133,24 @@ impl Port {
         }
     }
 
-    /// Sends a batch. Keeps what the socket does not take; the caller then tells the loop why.
-    pub(crate) fn send(&self, now: Time, to: &Transmit, batch: &Batch) -> Option<Stall> {
+    /// Sends a batch. Keeps what a full socket does not take; the caller then tells the loop why.
+    pub(crate) fn send(&self, now: Time, to: &Transmit, batch: &Batch) -> Sent {
         let is_wildcard = self.local.ip().is_unspecified();
         let to = Transmit {
             from_ip: to.from_ip.filter(|_| is_wildcard),
             ..*to
         };
         let segment = batch.segment_size();
-        let stuck = self.try_send(now, &to, batch.bytes(), segment).err()?;
+        let Err(stuck) = self.try_send(now, &to, batch.bytes(), segment) else {
+            return Sent::All;
+        };
+        let why = match stuck.why {
+            Hindrance::Stall(why) => why,
+            Hindrance::TooLarge => {
+                let before = stuck.at / segment.max(1);
+                return Sent::TooLarge { before };
+            }
+        };
         let mut backlog = lock(&self.backlog);
         backlog.unsent.push_back(Unsent {
             to,
@@ -131,7 +158,7 @@ impl Port {
             segment,
         });
         self.stalled.store(true, Ordering::Release);
-        Some(stuck.why)
+        Sent::Stalled(why)
     }
 
     /// Whether the socket is full: build nothing for it.
@@ -154,8 +181,11 @@ impl Port {
         let mut backlog = lock(&self.backlog);
         while let Some(unsent) = backlog.unsent.front_mut() {
             if let Err(stuck) = self.try_send(now, &unsent.to, &unsent.bytes, unsent.segment) {
-                unsent.bytes.drain(..stuck.at);
-                return Err(stuck.why);
+                if let Hindrance::Stall(why) = stuck.why {
+                    unsent.bytes.drain(..stuck.at);
+                    return Err(why);
+                }
+                // It waited, and its connection has sent others since: it is as good as lost on the way.
             }
             backlog.unsent.pop_front();
         }
@@ -218,26 +248,34 @@ impl Port {
         segment: usize,
     ) -> Result<(), Stuck> {
         let is_batch = bytes.len() > segment;
+        let mut refused = false;
         if is_batch && !self.is_paused(now, to.to.ip()) {
             match self.send_once(to, bytes, segment) {
-                Err(SendFailure::Offload) => self.pause_offload(now, to.to.ip()),
+                Err(SendFailure::Offload) => refused = true,
                 sent => return settle(sent, 0),
             }
         }
         for (index, datagram) in bytes.chunks(segment.max(1)).enumerate() {
             settle(self.send_once(to, datagram, segment), index * segment)?;
+            // Kernels refuse a batch of datagrams that are too large in the same words: only now is it sure
+            // that it was not that.
+            if std::mem::take(&mut refused) {
+                self.pause_offload(now, to.to.ip());
+            }
         }
         Ok(())
     }
 
-    /// Sends; again if the first try only brought the news of an earlier packet.
+    /// Sends; again if the first try may only have brought the news of an earlier packet.
     fn send_once(&self, to: &Transmit, bytes: &[u8], segment: usize) -> Result<(), SendFailure> {
         let socket = self.read_socket();
         let Some(socket) = socket.as_ref() else {
             return Err(SendFailure::Lost);
         };
         match self.hand_down(socket, to, bytes, segment) {
-            Err(SendFailure::Poisoned) => self.hand_down(socket, to, bytes, segment),
+            Err(SendFailure::Poisoned | SendFailure::TooLarge) => {
+                self.hand_down(socket, to, bytes, segment)
+            }
             sent => sent,
         }
     }
@@ -305,11 +343,13 @@ impl Port {
     }
 }
 
-/// What a try to send means for the rest of its batch: anything but a full socket counts as sent.
+/// What a try to send means for the rest of its batch: apart from a full socket and datagrams that are too
+/// large, anything counts as sent.
 fn settle(sent: Result<(), SendFailure>, at: usize) -> Result<(), Stuck> {
     let why = match sent {
-        Err(SendFailure::Full) => Stall::Full,
-        Err(SendFailure::Congested) => Stall::Congested,
+        Err(SendFailure::Full) => Hindrance::Stall(Stall::Full),
+        Err(SendFailure::Congested) => Hindrance::Stall(Stall::Congested),
+        Err(SendFailure::TooLarge) => Hindrance::TooLarge,
         Ok(()) | Err(SendFailure::Poisoned | SendFailure::Offload | SendFailure::Lost) => {
             return Ok(());
         }

@@ -63,6 +63,9 @@ pub(crate) enum SendFailure {
     Congested,
     /// The error belongs to an earlier packet, perhaps another peer's; nothing was sent.
     Poisoned,
+    /// The datagrams are larger than the interface takes, if the second try says so too: the first may tell
+    /// the news of an ICMP message, which anybody can forge.
+    TooLarge,
     /// The path does not take offloaded batches.
     Offload,
     /// As good as lost on the way.
@@ -72,18 +75,15 @@ pub(crate) enum SendFailure {
 impl SendFailure {
     /// What the error of a send means; `batch` tells whether it was to be segmented below.
     fn of(error: &io::Error, batch: bool) -> SendFailure {
-        use io::ErrorKind::{
-            ConnectionRefused, HostUnreachable, InvalidInput, NetworkUnreachable, WouldBlock,
-        };
+        use io::ErrorKind::{InvalidInput, WouldBlock};
         match error.kind() {
             WouldBlock => return SendFailure::Full,
-            ConnectionRefused | HostUnreachable | NetworkUnreachable => {
-                return SendFailure::Poisoned;
-            }
             InvalidInput if batch => return SendFailure::Offload,
             _ => {}
         }
         match error.raw_os_error() {
+            Some(code) if code == codes::EMSGSIZE => SendFailure::TooLarge,
+            _ if is_news(error) => SendFailure::Poisoned,
             Some(code) if code == codes::ENOBUFS => SendFailure::Congested,
             Some(code) if code == codes::EIO && batch => SendFailure::Offload,
             _ => SendFailure::Lost,
@@ -91,13 +91,43 @@ impl SendFailure {
     }
 }
 
+/// Whether the error of a call tells of an earlier packet, by ICMP, and nothing about the call: the socket
+/// goes on, and the same call may do better. Linux has more of these errors than `io::ErrorKind` has names.
+pub(super) fn is_news(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
+    let kinds = [
+        ConnectionRefused,
+        ConnectionReset,
+        HostUnreachable,
+        NetworkUnreachable,
+    ];
+    let code = error.raw_os_error();
+    kinds.contains(&error.kind()) || code.is_some_and(|code| codes::NEWS.contains(&code))
+}
+
 #[cfg(target_os = "linux")]
 mod codes {
+    use nix::libc;
+
+    pub(super) const EMSGSIZE: i32 = libc::EMSGSIZE;
+    /// What the kernel makes of the other ICMP messages about a packet.
+    pub(super) const NEWS: [i32; 7] = [
+        EMSGSIZE,
+        libc::EPROTO,
+        libc::ENOPROTOOPT,
+        libc::EOPNOTSUPP,
+        libc::EHOSTDOWN,
+        libc::ENONET,
+        libc::EACCES,
+    ];
     pub(super) const ENOBUFS: i32 = nix::libc::ENOBUFS;
     pub(super) const EIO: i32 = nix::libc::EIO;
 }
 #[cfg(not(target_os = "linux"))]
 mod codes {
+    /// `EMSGSIZE` of macOS and the BSDs, `WSAEMSGSIZE` of Windows.
+    pub(super) const EMSGSIZE: i32 = if cfg!(windows) { 10_040 } else { 40 };
+    pub(super) const NEWS: [i32; 1] = [EMSGSIZE];
     /// `ENOBUFS` of macOS and the BSDs, `WSAENOBUFS` of Windows.
     pub(super) const ENOBUFS: i32 = if cfg!(windows) { 10_055 } else { 55 };
     pub(super) const EIO: i32 = 5;

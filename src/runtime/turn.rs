@@ -14,10 +14,10 @@ use mio::{Events, Poll};
 use super::cell::{Cell, Owner};
 use super::clock;
 use super::mailbox::Command;
-use super::port::Port;
+use super::port::{Port, Sent};
 use super::shard::{Shard, ShardState, WAKER};
 use super::sleep::{self, Precision};
-use super::socket::{IcmpReport, Receiver, Train};
+use super::socket::{IcmpReport, Receiver, Train, is_news};
 use crate::endpoint::{Arrival, Handle, Listening, Route};
 use crate::time::Time;
 use crate::wire::{Meta, Packet, Transmit};
@@ -410,7 +410,7 @@ impl<'d> Routes<'_, 'd> {
         if self.port.is_stalled() {
             return;
         }
-        if let Some(why) = self.port.send(self.now, to, &self.state.reply) {
+        if let Sent::Stalled(why) = self.port.send(self.now, to, &self.state.reply) {
             self.shard.on_stall(self.state, self.now, self.port, why);
             self.shard.plan_chores(self.state);
         }
@@ -419,11 +419,5 @@ impl<'d> Routes<'_, 'd> {
 
 /// Whether an error of a receive is the news of one packet, with more to receive behind it.
 fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable,
-    };
-    matches!(
-        error.kind(),
-        ConnectionRefused | ConnectionReset | HostUnreachable | Interrupted | NetworkUnreachable
-    )
+    error.kind() == io::ErrorKind::Interrupted || is_news(error)
 }

@@ -326,6 +326,11 @@ impl Sim {
             if self.batch.is_empty() {
                 return self.violate("I11: a transmit without a datagram".to_owned());
             }
+            let interface = self.hosts[occupied.seat.report.host.0].interface_mtu;
+            if self.batch.segment_size() > interface {
+                connection.handle_refused(clock, &self.batch, 0);
+                continue;
+            }
             let checked = occupied.tap.after_sending(clock, connection);
             if let Err(violation) = checked.and_then(|()| self.check_sent(key, &transmit)) {
                 return self.violate(violation);

@@ -98,6 +98,8 @@ pub(super) struct Host {
     pub(super) clock: Clock,
     /// Until then the socket takes no datagram to send.
     pub(super) sends_refused_until: Time,
+    /// The largest datagram that its interface takes; a larger one is refused, as `EMSGSIZE`.
+    pub(super) interface_mtu: usize,
     /// Datagrams in the socket buffer of a paused process, and their bytes.
     pub(super) inbox: VecDeque<Parcel>,
     pub(super) inbox_bytes: usize,
@@ -110,6 +112,9 @@ pub(super) struct Host {
     pub(super) rebinds: u16,
     pub(super) accepted: Vec<usize>,
 }
+
+/// Ethernet's, over IPv4: the largest UDP payload of most hosts.
+const INTERFACE_MTU: usize = 1_472;
 
 impl Host {
     pub(super) fn new(seed: u64, name: &str, address: SocketAddr, config: EndpointConfig) -> Self {
@@ -129,6 +134,7 @@ impl Host {
             process: Process::Running,
             clock,
             sends_refused_until: Time::ZERO,
+            interface_mtu: INTERFACE_MTU,
             inbox: VecDeque::new(),
             inbox_bytes: 0,
             inbox_bytes_max: 8 << 20,

@@ -69,13 +69,20 @@ impl SendBuffer {
 
     /// Makes room for `more` bytes: at least doubles, but never beyond the capacity.
     fn reserve(&mut self, more: usize) {
-        let needed = self.bytes.len() + more;
-        if needed > self.bytes.capacity() {
-            let room = needed
-                .max(self.bytes.capacity().saturating_mul(2))
-                .min(self.capacity);
+        let room = self.room_for(more);
+        if room > self.bytes.capacity() {
             self.bytes.reserve_exact(room - self.bytes.len());
         }
+    }
+
+    /// Bytes for which there is memory once `more` were written, of which no more than `free` count.
+    pub fn room_for(&self, more: usize) -> usize {
+        let needed = self.bytes.len() + more.min(self.free());
+        let held = self.bytes.capacity();
+        if needed <= held {
+            return held;
+        }
+        needed.max(held.saturating_mul(2)).min(self.capacity)
     }
 
     /// Bytes that `write` would take now.

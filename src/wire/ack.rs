@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use super::decode::Reader;
 use super::layout::{ACK_LEN, DELAY_UNIT, RANGE_LEN, ack_flag};
-use super::{DecodeError, Offset, PacketNumber, TruncatedNumber, Window};
+use super::{DecodeError, Ecn, Offset, PacketNumber, TruncatedNumber, Window};
 use crate::limits::ACK_RANGES_DECODE_MAX;
 
 /// Cumulative counts of numbered packets by ECN mark, modulo 2^32.
@@ -248,6 +248,17 @@ impl Fixed {
 }
 
 impl EcnCounts {
+    /// Counts one more packet, which arrived with this mark or with none.
+    pub fn add(&mut self, mark: Option<Ecn>) {
+        let counter = match mark {
+            None => return,
+            Some(Ecn::Ect0) => &mut self.ect0,
+            Some(Ecn::Ect1) => &mut self.ect1,
+            Some(Ecn::Ce) => &mut self.ce,
+        };
+        *counter = counter.wrapping_add(1);
+    }
+
     fn read(header: &mut Reader<'_>) -> Option<EcnCounts> {
         Some(EcnCounts {
             ect0: header.u32()?,

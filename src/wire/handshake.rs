@@ -71,6 +71,11 @@ impl Opening {
     }
 }
 
+impl Options<'_> {
+    /// The bit of FEATURES that says: ACK blocks from here count ECN marks.
+    pub const ECN_FEEDBACK: u32 = 1;
+}
+
 impl<'d> Options<'d> {
     /// All options of a header; `bytes` ends where the header ends.
     pub(super) fn decode(bytes: &'d [u8]) -> Result<Self, DecodeError> {

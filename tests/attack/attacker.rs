@@ -20,6 +20,8 @@ pub(crate) struct Server {
     pub(crate) now: Time,
     pub(crate) endpoint: Endpoint,
     pub(crate) connections: BTreeMap<Handle, Connection>,
+    /// Who was given up for lack of memory, and what was said to the peer.
+    pub(crate) evicted: Vec<(Handle, Vec<Vec<u8>>)>,
     config: Arc<Config>,
     batch: Batch,
     reply: Batch,
@@ -27,20 +29,38 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(config: Config) -> Self {
-        let mut endpoint = Endpoint::new(Arc::new(EndpointConfig::default()), [7; 32]);
+        Self::with(config, EndpointConfig::default())
+    }
+
+    /// A server whose endpoint is configured too.
+    pub(crate) fn with(config: Config, endpoint: EndpointConfig) -> Self {
+        let mut endpoint = Endpoint::new(Arc::new(endpoint), [7; 32]);
         endpoint.set_listening(Listening::Yes, &config);
         Server {
             now: Time::from_millis(1),
             endpoint,
             connections: BTreeMap::new(),
+            evicted: Vec::new(),
             config: Arc::new(config),
             batch: Batch::new(),
             reply: Batch::new(),
         }
     }
 
-    /// A datagram arrives; what leaves because of it.
+    /// A datagram arrives; what leaves because of it. Then whoever must make room is given up.
     pub(crate) fn receive(&mut self, from: SocketAddr, datagram: &[u8]) -> Vec<Vec<u8>> {
+        let out = self.take(from, datagram);
+        while let Some(handle) = self.endpoint.poll_eviction() {
+            let connection = self.connections.get_mut(&handle);
+            if connection.is_some_and(Connection::evict) {
+                let said = self.drain(handle);
+                self.evicted.push((handle, said));
+            }
+        }
+        out
+    }
+
+    fn take(&mut self, from: SocketAddr, datagram: &[u8]) -> Vec<Vec<u8>> {
         let meta = Meta {
             from,
             to_ip: None,
@@ -88,11 +108,25 @@ impl Server {
         while let Some(event) = connection.poll_event() {
             match event {
                 Event::Opened { peer_cid } => self.endpoint.on_opened(handle, peer_cid),
+                Event::Stalled(since) => self.endpoint.on_stalled(handle, since),
                 Event::Closed(farewell) => self.endpoint.remove(self.now, handle, farewell),
                 _ => {}
             }
         }
         out
+    }
+
+    /// Moves the time on at once, and fires what is due then: for crowds.
+    pub(crate) fn leap(&mut self, by: Duration) {
+        self.now += by;
+        for handle in self.connections.keys().copied().collect::<Vec<_>>() {
+            let connection = self.connections.get_mut(&handle).expect("just seen");
+            let due = connection.poll_timeout();
+            if due.is_some_and(|deadline| deadline.at <= self.now) {
+                connection.handle_timeout(self.now);
+                self.drain(handle);
+            }
+        }
     }
 
     /// Moves the time on, and fires what is due; what leaves because of it.

@@ -5,6 +5,7 @@
 
 mod attacker;
 mod core;
+mod memory;
 #[cfg(feature = "runtime")]
 mod sockets;
 #[path = "../support/mod.rs"]

@@ -1,7 +1,6 @@
 //! The packets that have a batch to themselves: they differ from all others in size or destination.
 
 use crate::connection::handshake::Handshake;
-use crate::connection::mtu::WORTHWHILE;
 use crate::connection::{Connection, Phase};
 use crate::limits::{DATAGRAM_MIN, SYN_BYTES};
 use crate::recovery::Contents;
@@ -89,14 +88,10 @@ impl Connection {
 
     /// A larger datagram is tried when enough data waits to profit from it, and never while repairing.
     pub(super) fn poll_mtu_probe(&mut self, now: Time, batch: &mut Batch) -> Option<Transmit> {
-        let size = self.mtu.next_probe()?;
-        let waiting = self.send.end().since(self.send.snd_nxt());
         let opened = self.phase == Phase::Open && matches!(self.handshake, Handshake::Done);
-        let repairing = self.send.has_lost() || self.path.is_changing();
-        if !opened || waiting < WORTHWHILE * self.mss() || repairing {
-            return None;
-        }
+        let size = self.wanted_mtu_probe(now).filter(|_| opened)?;
         let room = batch.room(usize::from(size))?;
+        self.mark = self.recovery.mark();
         let mut packet = self.builder(room, Kind::Probe);
         packet.aux(1);
         packet.flags(Flags {

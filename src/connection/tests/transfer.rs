@@ -48,7 +48,7 @@ fn a_megabyte_arrives_in_order_and_unchanged() {
 
 #[test]
 fn every_byte_arrives_whatever_share_of_the_packets_is_lost() {
-    for (percent, seed) in [(1, 1), (5, 2), (20, 3), (40, 4)] {
+    for (percent, seed) in [(1, 5), (5, 2), (20, 3), (40, 4)] {
         let mut pair = Pair::open(Config::default().with_user_timeout(None));
         let mut random = Random::new(seed);
         pair.fate = Box::new(move |_, _, _| random.next() % 100 >= percent);

@@ -42,7 +42,11 @@ impl Rig {
             from_ip: None,
             ecn: None,
         };
-        self.port.send(now, &to, &batch)
+        match self.port.send(now, &to, &batch) {
+            Sent::All => None,
+            Sent::Stalled(why) => Some(why),
+            Sent::TooLarge { .. } => panic!("loopback takes these sizes"),
+        }
     }
 
     /// The next datagrams: the number that fills each, and its length.

@@ -111,6 +111,80 @@ macro_rules! contract {
                 assert_eq!(receiver.bytes(train.len), b"six");
             }
 
+            /// Both kinds of socket, both families: neighbours with other marks, and long runs of one mark.
+            #[test]
+            fn each_datagram_has_its_own_mark() {
+                let (none, ect0, ce) = (None, Some(Ecn::Ect0), Some(Ecn::Ce));
+                let runs = [
+                    (none, 2),
+                    (ect0, 1),
+                    (none, 1),
+                    (ect0, 9),
+                    (none, 1),
+                    (ect0, 2),
+                ];
+                let more = [
+                    (ce, 1),
+                    (Some(Ecn::Ect1), 6),
+                    (none, 9),
+                    (ect0, 1),
+                    (none, 1),
+                ];
+                for ip in [
+                    IpAddr::from(Ipv4Addr::LOCALHOST),
+                    Ipv6Addr::LOCALHOST.into(),
+                ] {
+                    let options = SocketOptions {
+                        bind: (ip, 0).into(),
+                        ..loopback()
+                    };
+                    let Ok(b) = Socket::open(&options) else {
+                        continue;
+                    };
+                    let address = b.local_addr().unwrap();
+                    let mut receiver = Receiver::new();
+                    for options in [options, SocketOptions::toward(address, 1 << 20)] {
+                        let a = Socket::open(&options).unwrap();
+                        for (mark, count) in runs.into_iter().chain(more) {
+                            for _ in 0..count {
+                                let marked = Transmit {
+                                    ecn: mark,
+                                    ..to(address)
+                                };
+                                a.send(&marked, b"mark", 4).unwrap();
+                                let train = receive(&b, &mut receiver);
+                                assert_eq!(train.meta.ecn, mark, "{options:?}");
+                            }
+                        }
+                    }
+                }
+            }
+
+            /// One mark for each train is exact only if the kernel puts no others into it.
+            #[test]
+            fn datagrams_of_different_marks_come_in_different_trains() {
+                let b = Socket::open(&loopback()).unwrap();
+                let address = b.local_addr().unwrap();
+                let a = Socket::open(&SocketOptions::toward(address, 1 << 20)).unwrap();
+                let marks = [Some(Ecn::Ect0), Some(Ecn::Ce), None, Some(Ecn::Ect0)];
+                for (tag, mark) in (0..).zip(marks) {
+                    let marked = Transmit {
+                        ecn: mark,
+                        ..to(address)
+                    };
+                    a.send(&marked, &[tag; 4_000], 1_000).unwrap();
+                }
+                let mut receiver = Receiver::new();
+                let mut got = 0;
+                while got < 16_000 {
+                    let train = receive(&b, &mut receiver);
+                    let bytes = receiver.bytes(train.len);
+                    assert!(bytes.iter().all(|tag| *tag == bytes[0]));
+                    assert_eq!(train.meta.ecn, marks[usize::from(bytes[0])]);
+                    got += train.len;
+                }
+            }
+
             #[test]
             fn a_port_is_not_shared() {
                 let a = Socket::open(&loopback()).unwrap();
