@@ -17,7 +17,7 @@ fn each_value_is_checked_at_both_ends_of_its_range() {
             ..Keepalive::default()
         })
     };
-    let cases: [(&str, Config, Config); 12] = [
+    let cases = [
         (
             "connect_timeout",
             Config::new().with_connect_timeout(ms(0)),
@@ -49,21 +49,6 @@ fn each_value_is_checked_at_both_ends_of_its_range() {
             Config::new().with_keepalive(keepalive(1)),
         ),
         (
-            "send_buffer",
-            Config::new().with_send_buffer(2_399),
-            Config::new().with_send_buffer(2_400),
-        ),
-        (
-            "send_buffer",
-            Config::new().with_send_buffer((1 << 30) + 1),
-            Config::new().with_send_buffer(1 << 30),
-        ),
-        (
-            "receive_window",
-            Config::new().with_receive_window(2_399),
-            Config::new().with_receive_window(2_400),
-        ),
-        (
             "max_ack_delay",
             Config::new().with_max_ack_delay(ms(500)),
             Config::new().with_max_ack_delay(ms(0)),
@@ -79,8 +64,54 @@ fn each_value_is_checked_at_both_ends_of_its_range() {
             Config::new().with_max_datagram(65_507),
         ),
     ];
+    check_all(&cases);
+}
+
+#[test]
+fn each_buffer_is_checked_at_both_ends_of_its_range() {
+    let cases = [
+        (
+            "send_buffer",
+            Config::new().with_send_buffer(2_399),
+            Config::new().with_send_buffer(2_400),
+        ),
+        (
+            "send_buffer",
+            Config::new().with_send_buffer((1 << 30) + 1),
+            Config::new().with_send_buffer(1 << 30),
+        ),
+        (
+            "send_buffer_max",
+            Config::new().with_send_buffer_max((1 << 20) - 1),
+            Config::new().with_send_buffer_max(1 << 20),
+        ),
+        (
+            "send_buffer_max",
+            Config::new().with_send_buffer_max((1 << 30) + 1),
+            Config::new().with_send_buffer_max(1 << 30),
+        ),
+        (
+            "receive_window_max",
+            Config::new().with_receive_window_max((256 << 10) - 1),
+            Config::new().with_receive_window_max(256 << 10),
+        ),
+        (
+            "receive_window_max",
+            Config::new().with_receive_window_max((1 << 30) + 1),
+            Config::new().with_receive_window_max(1 << 30),
+        ),
+        (
+            "receive_window",
+            Config::new().with_receive_window(2_399),
+            Config::new().with_receive_window(2_400),
+        ),
+    ];
+    check_all(&cases);
+}
+
+fn check_all(cases: &[(&str, Config, Config)]) {
     for (name, bad, good) in cases {
-        assert_eq!(bad.validate().map_err(|error| error.name()), Err(name));
+        assert_eq!(bad.validate().map_err(|error| error.name()), Err(*name));
         assert_eq!(good.validate(), Ok(()), "{name}");
     }
 }
@@ -102,6 +133,11 @@ fn values_of_an_endpoint_are_checked() {
         name(EndpointConfig::new().with_socket_buffer(0)),
         Err("socket_buffer")
     );
+    assert_eq!(
+        name(EndpointConfig::new().with_memory((1 << 20) - 1)),
+        Err("memory")
+    );
+    assert_eq!(name(EndpointConfig::new().with_memory(1 << 20)), Ok(()));
 }
 
 #[test]
@@ -129,15 +165,30 @@ fn every_setter_is_seen_by_its_getter() {
     assert_eq!(config.keepalive(), Some(keepalive));
     assert_eq!(config.send_buffer(), 4_000);
     assert_eq!(config.receive_window(), 5_000);
+    // A value that is set is the whole range; the most is set after it.
+    assert_eq!(config.send_buffer_max(), 4_000);
+    assert_eq!(config.receive_window_max(), 5_000);
+    let tuned = config
+        .clone()
+        .with_send_buffer_max(8_000)
+        .with_receive_window_max(9_000);
+    assert_eq!(
+        (tuned.send_buffer(), tuned.send_buffer_max()),
+        (4_000, 8_000)
+    );
+    let window = (tuned.receive_window(), tuned.receive_window_max());
+    assert_eq!(window, (5_000, 9_000));
     assert_eq!(config.max_ack_delay(), ms(6));
     assert_eq!(config.max_datagram(), 7_000);
     assert!(config.nodelay() && config.abort_on_unread());
     let config = EndpointConfig::new()
         .with_backlog(1)
         .with_time_wait(ms(2))
-        .with_socket_buffer(3_000);
+        .with_socket_buffer(3_000)
+        .with_memory(4 << 20);
     assert_eq!(
         (config.backlog(), config.time_wait(), config.socket_buffer()),
         (1, ms(2), 3_000)
     );
+    assert_eq!(config.memory(), 4 << 20);
 }

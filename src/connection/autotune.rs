@@ -51,6 +51,8 @@ pub(super) struct WindowTuner {
     /// When a round trip was last measured, and what had been received by then.
     sampled_at: Option<Time>,
     received_at: Offset,
+    /// What had been received when the round began.
+    received_before: Offset,
 }
 
 /// What a round's end is judged by.
@@ -98,6 +100,7 @@ impl WindowTuner {
             drained_before: 0,
             sampled_at: None,
             received_at: Offset::ZERO,
+            received_before: Offset::ZERO,
         }
     }
 
@@ -122,8 +125,9 @@ impl WindowTuner {
     pub(super) fn on_round(&mut self, round: Round) -> Tuned {
         let rtt = round.rtt.unwrap_or(SAMPLE_AGE_MAX);
         let drained = round.read.since(self.read_at);
-        let is_first = round.now - self.round_at >= rtt * 2;
-        let before = if is_first {
+        let is_alone = round.now - self.round_at >= rtt * 2;
+        // In a round that stands alone no growth is seen.
+        let before = if is_alone || self.drained_before == 0 {
             drained
         } else {
             self.drained_before
@@ -170,7 +174,8 @@ impl WindowTuner {
             .sampled_at
             .is_none_or(|at| round.now - at >= SAMPLE_AGE_MAX);
         let has_flowed = round.received.since(self.received_at) >= round.window / 4;
-        let wants = is_old && has_flowed && self.max > self.initial;
+        let flows = round.received > std::mem::replace(&mut self.received_before, round.received);
+        let wants = is_old && has_flowed && flows && self.max > self.initial;
         if wants {
             // The next one is due when this one is old, answered or not.
             self.on_sample(round.now, round.received);

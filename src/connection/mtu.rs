@@ -71,7 +71,7 @@ pub(super) struct Mtu {
     /// No probe before.
     again_at: Time,
     doubt: Doubt,
-    /// The newest packet larger than [`BASE`], probes aside.
+    /// The newest packet larger than [`BASE`], probes aside, until it or a later large one is acknowledged.
     newest_large: Option<PacketNumber>,
     black_holes: u64,
 }
@@ -87,7 +87,8 @@ struct Refused {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Doubt {
     None,
-    /// A probe timeout expired since a packet of the size arrived; its probes begin with this number.
+    /// A probe timeout expired since a packet of the size arrived; the probes of the first one begin with
+    /// this number.
     Stalled {
         from: PacketNumber,
     },
@@ -148,10 +149,12 @@ impl Mtu {
         self.black_holes
     }
 
-    /// The size of what an expired probe timeout sends. Once a large packet has left for it the next one has
-    /// the size that passes everywhere: together they show which of both still does.
-    pub(super) fn timeout_probe_size(&self) -> u16 {
+    /// The size of what the `timeouts`th probe timeout in a row sends. The first one sends a large packet and
+    /// then one of the size that passes everywhere: together they show which of both still does. When that
+    /// brought no answer all go at that size: there may be room for one only.
+    pub(super) fn timeout_probe_size(&self, timeouts: u32) -> u16 {
         match self.doubt {
+            _ if timeouts > 1 => BASE,
             Doubt::Stalled { from } if self.newest_large >= Some(from) => BASE,
             _ => self.size,
         }
@@ -323,18 +326,12 @@ impl Mtu {
         }
     }
 
-    /// The newest packet larger than [`BASE`], while that is not the size in use.
-    pub(super) fn newest_large(&self) -> Option<PacketNumber> {
-        self.newest_large.filter(|_| self.size > BASE)
-    }
-
-    /// A probe timeout expired and its probes will begin with `next`. `large_waits`: the packet of
-    /// [`Mtu::newest_large`] is not acknowledged.
-    pub(super) fn on_timeout(&mut self, next: PacketNumber, large_waits: bool) {
-        if !large_waits {
+    /// A probe timeout expired and its probes will begin with `next`.
+    pub(super) fn on_timeout(&mut self, next: PacketNumber) {
+        if self.size <= BASE || self.newest_large.is_none() {
             return;
         }
-        if !self.is_in_doubt() {
+        if self.doubt == Doubt::None {
             self.doubt = Doubt::Stalled { from: next };
         }
     }
@@ -342,6 +339,9 @@ impl Mtu {
     /// Packets were acknowledged, the newest one `newest`, the largest of them `largest` bytes; true if the
     /// size in use changed.
     pub(super) fn on_acked(&mut self, newest: PacketNumber, largest: u16) -> bool {
+        if largest > BASE && Some(newest) >= self.newest_large {
+            self.newest_large = None;
+        }
         match self.doubt {
             Doubt::None => false,
             Doubt::Tested { size, .. } if largest >= size => {
@@ -354,7 +354,7 @@ impl Mtu {
                 false
             }
             Doubt::Stalled { from } => {
-                let small_ones_pass = newest >= from;
+                let small_ones_pass = newest >= from && self.newest_large >= Some(from);
                 if small_ones_pass {
                     self.doubt = Doubt::Tested {
                         size: self.size,

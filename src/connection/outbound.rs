@@ -263,7 +263,10 @@ impl Connection {
     /// New data if the window has room, else the oldest in flight, else the FIN, else a PROBE
     /// (RFC 9002 s6.2.4).
     fn build_timeout_probe(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let size = usize::from(self.mtu.timeout_probe_size());
+        let size = usize::from(
+            self.mtu
+                .timeout_probe_size(self.recovery.snapshot().pto_count),
+        );
         let unsent = self.send.end() > self.send.snd_nxt();
         let built = if unsent && self.send_credit.limit() > self.send.snd_nxt() {
             self.build_data(now, Plan::New, size, batch)

@@ -7,6 +7,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod cycles;
+mod path_mtu;
 mod process;
 mod relayed;
 #[path = "../support/mod.rs"]

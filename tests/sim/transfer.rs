@@ -107,8 +107,8 @@ fn a_path_of_small_datagrams_carries_everything() {
     let mut pair = Pair::new(7, Link::new().mtu(1_200).delay(ms(10)));
     pair.upload(300_000, secs(30));
     assert!(
-        pair.sim.link_stats(pair.client, pair.server).too_large <= 3,
-        "probes only"
+        pair.sim.link_stats(pair.client, pair.server).too_large <= 7,
+        "probes only: 1,472, 1,420, 1,392, 1,232, and 1,216 three times"
     );
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use aqueduct::config::Config;
+use aqueduct::config::{Config, EndpointConfig};
+use aqueduct::error::{CloseReason, ResetCode};
 use aqueduct::sim::apps::{Ending, Transfer};
-use aqueduct::sim::{ConnectionKey, Link, content};
+use aqueduct::sim::{ConnectionKey, Link, Loss, Reorder, Rng, Sim, content, seeds};
 
 use crate::{Pair, ms, secs};
 
@@ -167,4 +168,72 @@ fn after_a_rest_nothing_is_held_and_the_link_is_filled_again() {
             assert!(held < 4_096, "{held} bytes at rest");
         }
     }
+}
+
+/// W11: readers of every pace, over a path that loses and reorders. The simulator checks each ACK block: none takes
+/// back what an earlier one promised.
+#[test]
+fn no_edge_moves_back_whatever_the_reader_does() {
+    let mut widest = 0;
+    for seed in seeds(1, 24) {
+        let mut pace = Rng::new(seed, "pace");
+        let link = Link::new()
+            .rate_bits(50_000_000)
+            .queue_bytes(1 << 20)
+            .delay(ms(5 + pace.below(60)))
+            .loss(Loss::random(0.001))
+            .reorder(0.01, Reorder::Distance(3));
+        let mut pair = Pair::new(seed, link);
+        let reader = Transfer::sink()
+            .reads_of(usize::try_from(1 + pace.below(16 << 10)).expect("small"))
+            .reads_every(Duration::from_micros(pace.below(1_000)))
+            .reads_after(ms(pace.below(2_000)))
+            .expecting(4);
+        pair.listen(move || reader.clone());
+        let key = pair.connect(Transfer::send(1 << 40).label(4));
+        for _ in 0..4 {
+            pair.sim.run_for(secs(1));
+            let window = pair.sim.info(key).map_or(0, |info| info.window);
+            widest = widest.max(window);
+            // The process sleeps now and then: what comes meanwhile comes at once.
+            let server = pair.server;
+            pair.sim.pause(server, ms(pace.below(300)));
+        }
+    }
+    println!("the widest window was {widest} bytes");
+    assert!(widest > 512 << 10, "some window grew");
+}
+
+/// Twenty applications that never read use up a host's memory. A client who comes then is served.
+#[test]
+fn who_never_reads_makes_room_for_who_does() {
+    let mut sim = Sim::new(9);
+    let memory = EndpointConfig::default().with_memory(1 << 20);
+    let (client, server) = (sim.add_host("client"), sim.add_host_with("server", memory));
+    sim.link(
+        client,
+        server,
+        Link::new().rate_bits(50_000_000).delay(ms(10)),
+    );
+    sim.listen(server, Config::default(), || {
+        Transfer::sink().reads_after(secs(3_600))
+    });
+    let upload = || Transfer::send(1_000_000).label(4);
+    let idle: Vec<_> = (0..20)
+        .map(|_| sim.connect(client, server, Config::default(), upload()))
+        .collect();
+    sim.run_for(secs(5));
+    sim.listen(server, Config::default(), || Transfer::sink().expecting(4));
+    let key = sim.connect(client, server, Config::default(), upload());
+    let begin = sim.now();
+    assert!(sim.run_until(secs(60), |sim| sim.is_closed(key)));
+    println!("served in {:?}", sim.now() - begin);
+    assert!(sim.is_delivered(key));
+    let told = CloseReason::Reset(ResetCode::RESOURCES);
+    let given_up = idle
+        .iter()
+        .filter(|key| sim.report(**key).failure.as_ref() == Some(&told))
+        .count();
+    println!("{given_up} of 20 given up");
+    assert!((1..20).contains(&given_up), "{given_up}");
 }

@@ -68,8 +68,6 @@ impl Connection {
 
     /// A probe timeout expired.
     pub(in crate::connection) fn note_stall(&mut self) {
-        let newest = self.mtu.newest_large();
-        let waits = newest.is_some_and(|number| self.recovery.is_outstanding(number));
-        self.mtu.on_timeout(self.recovery.next_number(), waits);
+        self.mtu.on_timeout(self.recovery.next_number());
     }
 }

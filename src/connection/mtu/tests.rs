@@ -208,7 +208,7 @@ proptest! {
                 3 => drop(mtu.on_refused_here(now, if word % 2 == 0 { size } else { mtu.size() })),
                 4 => drop(mtu.on_acked(next, word.min(ceiling))),
                 5 => mtu.on_sent(next, mtu.size()),
-                _ => mtu.on_timeout(next, word % 4 > 0),
+                _ => mtu.on_timeout(next),
             }
             if probe.is_some() {
                 mtu.on_probe_lost(now, size);
