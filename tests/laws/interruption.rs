@@ -1,4 +1,4 @@
-//! What interrupts a transfer costs it a known time: a blackout, a NAT that forgets.
+//! What interrupts a transfer costs it a known time: a blackout, a path that narrows, a NAT that forgets.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -79,6 +79,28 @@ fn probe_interval(sent: &[Time], end: Time) -> Duration {
     match next {
         Some(next) if next > 0 => sent[next] - sent[next - 1],
         _ => Duration::ZERO,
+    }
+}
+
+#[test]
+fn a_path_that_narrows_to_1280_stalls_for_three_probe_timeouts_at_most() {
+    // 1,280 bytes of IPv6 hold 1,232 of UDP payload.
+    for congestion in algorithms() {
+        for offset in [0, 333, 1_710] {
+            let mut lab = running(32, congestion.clone(), secs(5) + ms(offset));
+            assert!(lab.info(0).path_mtu > 1_232, "{:?}", lab.info(0));
+            let (sender, receiver) = (lab.flows[0].sender, lab.flows[0].receiver);
+            lab.sim
+                .change_link(sender, receiver, |link| link.mtu(1_232));
+            let timeout = lab.probe_timeout(0);
+            let (stall, ended) = lab.longest_gap(0, secs(10));
+            println!("{congestion:?}: {stall:?} until {ended:?}, probe timeout {timeout:?}");
+            assert!(stall <= 3 * timeout, "{stall:?}, probe timeout {timeout:?}");
+            let mark = lab.mark();
+            lab.run_for(secs(5));
+            let goodput = lab.goodput(0, &mark);
+            assert!(goodput > 0.8 * 20e6, "{goodput} bit/s afterwards");
+        }
     }
 }
 

@@ -215,7 +215,6 @@ impl Controller for Cubic {
         self.before = None;
         self.before = Some(Box::new(self.clone()));
         let cwnd = self.windows.cwnd;
-        let flight = self.windows.segments(event.inflight);
         let beta = match event.cause {
             Cause::Mark => BETA_MARK,
             Cause::Loss | Cause::Persistent => BETA,
@@ -226,9 +225,9 @@ impl Controller for Cubic {
         } else {
             cwnd
         };
-        // RFC 9438 s4.6.
+        // RFC 9438 s4.6, of the window, as it permits where the flight fills it: here it always does.
         self.cwnd_prior = cwnd;
-        self.windows.ssthresh = (flight * beta).max(2.0);
+        self.windows.ssthresh = (cwnd * beta).max(2.0);
         self.windows.cwnd = self.windows.ssthresh;
         self.stage = None;
         if event.cause == Cause::Persistent {
@@ -409,5 +408,75 @@ impl Controller for Beside {
 
     fn uses_prr(&self) -> bool {
         self.ours.uses_prr()
+    }
+}
+
+/// Feeds a controller one round trip of acknowledgements, each for one segment, evenly spread.
+fn round(controller: &mut dyn Controller, begin: Time, rtt: Duration, mss: u64) {
+    let segments = controller.cwnd() / mss;
+    for segment in 0..segments {
+        let share = segment as f64 / segments as f64;
+        controller.on_ack(&AckSample {
+            now: begin + rtt.mul_f64(share),
+            newly_acked: mss,
+            growth: mss,
+            srtt: rtt,
+            min_rtt: rtt,
+            ..AckSample::default()
+        });
+    }
+}
+
+fn lose(controller: &mut dyn Controller, now: Time) {
+    controller.on_congestion(&Congested {
+        now,
+        cause: Cause::Loss,
+        inflight: controller.cwnd(),
+    });
+}
+
+/// RFC 9438 s4.2: W(t) = C (t - K)^3 + W_max, a round trip ahead by design.
+#[test]
+fn the_reference_follows_the_curve_of_its_rfc() {
+    let (mss, rtt) = (1_000, Duration::from_millis(100));
+    let mut cubic = Cubic::new(Setup::new(1_000));
+    while cubic.cwnd() < 1_000 * mss {
+        round(&mut cubic, Time::ZERO, rtt, mss);
+    }
+    let w_max = cubic.cwnd() as f64 / mss as f64;
+    lose(&mut cubic, Time::ZERO);
+    assert!((cubic.cwnd() as f64 / (w_max * mss as f64) - 0.7).abs() < 1e-3);
+    let k = (w_max * 0.3 / 0.4).cbrt();
+    let begin = Time::from_millis(0);
+    for number in 0..150 {
+        round(&mut cubic, begin + rtt * number, rtt, mss);
+        let now = f64::from(number + 1) * rtt.as_secs_f64();
+        let [low, high] = [now, now + rtt.as_secs_f64()].map(|t| 0.4 * (t - k).powi(3) + w_max);
+        let window = cubic.cwnd() as f64 / mss as f64;
+        assert!(
+            (low - 1.0..=high + 1.0).contains(&window),
+            "{window} after {now} s, the curve says {low} to {high}"
+        );
+    }
+}
+
+/// RFC 5681 s3.1: one segment a round trip, and half of it all at a loss.
+#[test]
+fn the_reference_of_new_reno_grows_by_a_segment_a_round_trip() {
+    let (mss, rtt) = (1_000, Duration::from_millis(100));
+    let mut reno = Reno::new(Setup::new(1_000));
+    assert_eq!(reno.cwnd(), 10 * mss);
+    for doubled in [20, 40, 80] {
+        round(&mut reno, Time::ZERO, rtt, mss);
+        assert_eq!(reno.cwnd(), doubled * mss);
+    }
+    lose(&mut reno, Time::ZERO);
+    for more in 0..50 {
+        let window = reno.cwnd() as f64 / mss as f64;
+        assert!(
+            (window - 40.0 - f64::from(more)).abs() < 1.0,
+            "{window} after {more} rounds"
+        );
+        round(&mut reno, Time::ZERO, rtt, mss);
     }
 }
