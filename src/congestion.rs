@@ -12,6 +12,7 @@
 //! ```
 
 mod algorithm;
+mod auto;
 mod bbr;
 mod choice;
 mod cube_root;
@@ -27,6 +28,7 @@ use crate::time::Time;
 use crate::wire::PacketNumber;
 
 pub use algorithm::Algorithm;
+pub use auto::Auto;
 pub use bbr::Bbr;
 pub use choice::{Congestion, Custom, Setup};
 pub use cubic::Cubic;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    AckSample, Bbr, Congested, Congestion, Controller, Cubic, LostPacket, NewReno, Sent, Setup,
+    AckSample, Auto, Bbr, Congested, Congestion, Controller, Cubic, LostPacket, NewReno, Sent,
+    Setup,
 };
 use crate::time::Time;
 
@@ -16,6 +17,8 @@ pub enum Algorithm {
     Cubic(Box<Cubic>),
     /// draft-ietf-ccwg-bbr.
     Bbr(Box<Bbr>),
+    /// CUBIC or BBR: not decided yet.
+    Auto(Auto),
     /// The user's own.
     Custom(Box<dyn Controller>),
 }
@@ -27,6 +30,9 @@ macro_rules! each {
             Algorithm::NewReno($controller) => $call,
             Algorithm::Cubic($controller) => $call,
             Algorithm::Bbr($controller) => $call,
+            Algorithm::Auto(Auto {
+                cubic: $controller, ..
+            }) => $call,
             Algorithm::Custom($controller) => $call,
         }
     };
@@ -39,6 +45,7 @@ impl Algorithm {
             Congestion::NewReno => Algorithm::NewReno(Box::new(NewReno::new(setup.mtu))),
             Congestion::Cubic => Algorithm::Cubic(Box::new(Cubic::new(setup))),
             Congestion::Bbr => Algorithm::Bbr(Box::new(Bbr::new(setup))),
+            Congestion::Auto => Algorithm::Auto(Auto::new(setup)),
             Congestion::Custom(custom) => Algorithm::Custom(custom.make(setup)),
         }
     }
@@ -56,6 +63,11 @@ impl Algorithm {
 
 impl Controller for Algorithm {
     fn on_ack(&mut self, sample: &AckSample) {
+        if let Algorithm::Auto(auto) = self {
+            if let Some(chosen) = auto.decide(sample) {
+                *self = chosen;
+            }
+        }
         each!(self, controller => controller.on_ack(sample));
     }
 
@@ -64,6 +76,9 @@ impl Controller for Algorithm {
     }
 
     fn on_mtu(&mut self, mtu: u16) {
+        if let Algorithm::Auto(auto) = self {
+            auto.setup.mtu = mtu;
+        }
         each!(self, controller => controller.on_mtu(mtu));
     }
 

@@ -27,6 +27,8 @@ pub enum Congestion {
     Cubic,
     /// BBR version 3 (draft-ietf-ccwg-bbr).
     Bbr,
+    /// CUBIC where the first round trip is below 2 ms, BBR where it is longer.
+    Auto,
     /// The user's own: [`Congestion::custom`].
     Custom(Custom),
 }

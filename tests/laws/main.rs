@@ -4,6 +4,7 @@
 //! A failing law prints its seed; `AQUEDUCT_SEED=<seed> cargo test --test laws <name>` runs that one again.
 
 mod agreement;
+mod bbr;
 mod coexistence;
 mod cubic;
 mod fairness;
