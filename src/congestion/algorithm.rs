@@ -56,6 +56,7 @@ impl Algorithm {
             Algorithm::NewReno(_) => "NewReno",
             Algorithm::Cubic(_) => "CUBIC",
             Algorithm::Bbr(_) => "BBR",
+            Algorithm::Auto(_) => "undecided",
             Algorithm::Custom(_) => "custom",
         }
     }
@@ -119,6 +120,10 @@ impl Controller for Algorithm {
     }
 
     fn answers_marks(&self) -> bool {
+        // Marks once sent must be answered, and BBR does not: nothing is marked before the choice.
+        if let Algorithm::Auto(_) = self {
+            return false;
+        }
         each!(self, controller => controller.answers_marks())
     }
 

@@ -14,7 +14,7 @@ const BBR_RTT_MIN: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub struct Auto {
     pub(super) setup: Setup,
-    pub(super) cubic: Cubic,
+    pub(super) cubic: Box<Cubic>,
 }
 
 impl Auto {
@@ -22,7 +22,7 @@ impl Auto {
     pub fn new(setup: Setup) -> Self {
         Auto {
             setup,
-            cubic: Cubic::new(setup),
+            cubic: Box::new(Cubic::new(setup)),
         }
     }
 
