@@ -62,3 +62,12 @@ fn new_reno_has_the_window_of_the_reference_in_every_round() {
     };
     compare(&Congestion::NewReno, &tolerance);
 }
+
+#[test]
+fn cubic_has_the_window_of_the_reference_in_every_round() {
+    let tolerance = Tolerance {
+        segments: 1.0,
+        share: 0.01,
+    };
+    compare(&Congestion::Cubic, &tolerance);
+}
