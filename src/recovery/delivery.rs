@@ -162,7 +162,12 @@ impl Delivery {
 
 /// `bytes` in a time; `None` if the time is none.
 fn bytes_per_second(bytes: u64, time: Duration) -> Option<u64> {
-    let rate = (u128::from(bytes) * 1_000_000_000).checked_div(time.as_nanos())?;
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    // Division of 128 bits takes many times as long, and is for samples of 18 GB.
+    if let Some(product) = bytes.checked_mul(1_000_000_000) {
+        return product.checked_div(nanos);
+    }
+    let rate = (u128::from(bytes) * 1_000_000_000).checked_div(u128::from(nanos))?;
     Some(u64::try_from(rate).unwrap_or(u64::MAX))
 }
 

@@ -218,6 +218,10 @@ impl Pacer {
 
 /// Bytes that `rate` yields in `nanos`.
 fn worth(rate: u64, nanos: u64) -> u64 {
+    // Division of 128 bits takes many times as long, and is for rates that no path has.
+    if let Some(product) = rate.checked_mul(nanos) {
+        return product / 1_000_000_000;
+    }
     let bytes = u128::from(rate) * u128::from(nanos) / 1_000_000_000;
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
