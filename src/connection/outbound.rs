@@ -308,7 +308,9 @@ impl Connection {
         let tracked = number.since(self.recovery.oldest_tracked());
         let mut packet = self.builder(room, Kind::Data);
         packet.aux(u16::try_from(tracked).unwrap_or(u16::MAX));
-        let with_ack = self.put_ack(now, &mut packet, plan == Plan::TimeoutProbe);
+        // Who receives a FIN may let the connection go: it says what was received, lost blocks or not.
+        let ending = matches!(self.send_half, SendHalf::FinQueued | SendHalf::FinSent);
+        let with_ack = self.put_ack(now, &mut packet, ending || plan == Plan::TimeoutProbe);
         self.put_cookie(&mut packet);
         let Some(range) = self.take_range(plan, packet.room()) else {
             return false;
