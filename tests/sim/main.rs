@@ -85,7 +85,10 @@ impl Pair {
     /// A transfer of `bytes` up, checked byte by byte; the time from connecting to the reader's end of stream.
     fn upload(&mut self, bytes: u64, limit: Duration) -> Duration {
         let begin = self.sim.now();
-        self.listen(|| apps::Transfer::sink().expecting(5));
+        // The reader's FIN may be lost many times in a row: neither side gives up.
+        let patient = Config::default().with_user_timeout(None);
+        let sink = || apps::Transfer::sink().expecting(5);
+        self.sim.listen(self.server, patient, sink);
         let config = Config::default()
             .with_connect_timeout(limit)
             .with_user_timeout(None);
