@@ -24,6 +24,7 @@ mod ending;
 mod event;
 mod handshake;
 mod idle;
+mod imm;
 mod inbound;
 mod info;
 mod lifecycle;
@@ -54,6 +55,7 @@ use budget::Account;
 use event::Pending;
 use handshake::{Handshake, SynSent};
 use idle::Idle;
+use imm::Imm;
 use info::Counters;
 use lifecycle::{FinOrder, RecvHalf, SendHalf};
 use limits::Limits;
@@ -188,8 +190,6 @@ pub struct Connection {
     timers: Timers,
     limits: Limits,
     wants: Wants,
-    /// The highest ACK number received.
-    peer_ack_number: u64,
     /// The end of what the peer's application has read.
     read_by_peer: Offset,
     unread_at_peer: u32,
@@ -202,8 +202,7 @@ pub struct Connection {
     unreachable_below: PacketNumber,
     /// Back-off of the zero-window probe.
     window_probes: u32,
-    /// Packets since the last one with IMM.
-    since_imm: u32,
+    imm: Imm,
     /// Both sides count ECN marks in their ACK blocks.
     counts_marks: bool,
     /// The mark of the batch that is being built.
@@ -344,7 +343,6 @@ impl Connection {
             timers: Timers::default(),
             limits: Limits::default(),
             wants: Wants::default(),
-            peer_ack_number: 0,
             read_by_peer: Offset::ZERO,
             unread_at_peer: 0,
             reported_unread: 0,
@@ -352,7 +350,7 @@ impl Connection {
             unreachables: 0,
             unreachable_below: local_first,
             window_probes: 0,
-            since_imm: 0,
+            imm: Imm::default(),
             counts_marks: false,
             mark: None,
             failure: None,
@@ -411,6 +409,11 @@ impl Connection {
     /// Whether anything sent waits for its acknowledgement.
     fn is_in_flight(&self) -> bool {
         self.recovery.oldest_in_flight().is_some()
+    }
+
+    /// Bytes that may be in flight now: the congestion window, or while it shrinks how far it has come.
+    pub fn flight_limit(&self) -> u64 {
+        self.recovery.bytes_in_flight() + self.recovery.cwnd_room()
     }
 
     // --- questions --------------------------------------------------------------------------------

@@ -2,15 +2,20 @@
 //! counts, never the stream's contents (RFC 9002; docs/ARCHITECTURE.md, "One lost segment").
 
 mod acknowledgement;
+mod answer;
 mod delivery;
 mod detection;
 mod ecn;
+mod episode;
 mod loss;
 mod pacer;
+mod prr;
 mod pto;
+mod reorder;
 mod report;
 mod rtt;
 mod sent_packets;
+mod skip;
 mod usage;
 
 use std::time::Duration;
@@ -20,8 +25,12 @@ use crate::time::Time;
 use crate::wire::{Ecn, PacketNumber};
 
 use delivery::Delivery;
+use episode::Episode;
 use loss::LostRun;
+use prr::Reduction;
 use pto::ProbeTimer;
+use reorder::Reordering;
+use skip::Skips;
 use usage::Usage;
 
 pub use ecn::{EcnReport, EcnState, EcnValidation};
@@ -75,6 +84,13 @@ pub struct Recovery {
     usage: Usage,
     ecn: EcnValidation,
     lost_run: LostRun,
+    reordering: Reordering,
+    episode: Episode,
+    /// The window shrinks by degrees.
+    reduction: Option<Reduction>,
+    /// The latest acknowledgement came before a timeout had asked for it.
+    has_clock: bool,
+    skips: Skips,
     mtu: u16,
     max_ack_delay: Duration,
     /// Bytes in flight on the present path.
@@ -84,8 +100,6 @@ pub struct Recovery {
     path_from: PacketNumber,
     /// The first packet sent with a round trip known: older ones are no sign of persistent congestion.
     sampled_from: Option<PacketNumber>,
-    /// The first packet sent since the last reduction: losses of older ones are answered already.
-    reduced_from: PacketNumber,
     /// Since when nothing is in flight, if something was.
     idle_since: Option<Time>,
     counts: Counts,
@@ -105,11 +119,13 @@ impl Recovery {
     /// Recovery whose first packet will be `first`, with congestion control of one's choice.
     pub fn new(first: PacketNumber, choice: Congestion, setup: Setup) -> Self {
         let mtu = setup.mtu;
+        let controller = Algorithm::new(&choice, setup);
+        let window = answer::packets(controller.cwnd(), mtu);
         Recovery {
             sent: SentPackets::new(first),
             rtt: RttEstimator::default(),
             probe_timer: ProbeTimer::default(),
-            controller: Algorithm::new(&choice, setup),
+            controller,
             choice,
             setup,
             pacer: Pacer::new(mtu),
@@ -117,13 +133,17 @@ impl Recovery {
             usage: Usage::new(first),
             ecn: EcnValidation::default(),
             lost_run: LostRun::default(),
+            reordering: Reordering::new(first),
+            episode: Episode::none(first),
+            reduction: None,
+            has_clock: true,
+            skips: Skips::new(setup.seed, first, window),
             mtu,
             max_ack_delay: Duration::ZERO,
             bytes_in_flight: 0,
             largest_acked: None,
             path_from: first,
             sampled_from: None,
-            reduced_from: first,
             idle_since: None,
             counts: Counts::default(),
         }
@@ -221,6 +241,9 @@ impl Recovery {
             app_limited: last && !is_full,
             idle,
         });
+        if let Some(reduction) = &mut self.reduction {
+            reduction.on_sent(size);
+        }
         self.forget_old_losses(now);
     }
 
@@ -230,6 +253,8 @@ impl Recovery {
         let open_at =
             (!self.is_window_full()).then(|| self.pacer.ready_at(now, mtu, room).unwrap_or(now));
         self.delivery.on_drained(limit, open_at);
+        // Between batches: the numbers within one follow each other.
+        self.leave_out_a_number();
     }
 
     /// The packets from `from` on have not left after all, and nothing was sent after them: they are unsaid,
@@ -244,7 +269,7 @@ impl Recovery {
 
     /// Whether a loss is being repaired: nothing sent after it was found is acknowledged yet.
     pub fn is_repairing(&self) -> bool {
-        let repaired = self.largest_acked >= Some(self.reduced_from);
+        let repaired = self.largest_acked >= Some(self.episode.until());
         self.probe_timer.count() > 0 || (self.largest_acked.is_some() && !repaired)
     }
 
@@ -319,9 +344,22 @@ impl Recovery {
         &self.rtt
     }
 
-    /// Bytes of the window that are free.
+    /// Bytes in flight on the present path.
+    pub fn bytes_in_flight(&self) -> u64 {
+        self.bytes_in_flight
+    }
+
+    /// Packets that the congestion window holds.
+    pub fn window_packets(&self) -> u64 {
+        answer::packets(self.controller.cwnd(), self.mtu)
+    }
+
+    /// Bytes of the window that are free; while it shrinks, those that may leave for what was delivered.
     pub fn cwnd_room(&self) -> u64 {
-        self.controller.cwnd().saturating_sub(self.bytes_in_flight)
+        match &self.reduction {
+            Some(reduction) => reduction.allowance(),
+            None => self.controller.cwnd().saturating_sub(self.bytes_in_flight),
+        }
     }
 
     /// Bytes that may leave before the next acknowledgement: of a path that is not paced, never the whole of
@@ -340,6 +378,7 @@ impl Recovery {
     /// What every acknowledgement and timeout leaves to do.
     fn after_event(&mut self, now: Time) {
         self.forget_old_losses(now);
+        self.settle_left_out();
         if self.sent.in_flight() == 0 && self.idle_since.is_none() {
             self.idle_since = Some(now);
         }
@@ -376,7 +415,9 @@ impl Recovery {
         self.pacer = Pacer::new(mtu);
         self.delivery = Delivery::default();
         self.usage = Usage::new(self.next_number());
-        self.reduced_from = self.next_number();
+        self.episode = Episode::none(self.next_number());
+        self.reordering = Reordering::new(self.next_number());
+        self.reduction = None;
     }
 
     fn repace(&mut self, now: Time) {

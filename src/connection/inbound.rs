@@ -74,8 +74,7 @@ impl Connection {
         if self.phase != Phase::Open || self.take_ack(now, packet).is_err() {
             return;
         }
-        let is_newest = number > self.peer_ack_number;
-        self.peer_ack_number = self.peer_ack_number.max(number);
+        let is_newest = self.imm.on_ack_number(number);
         self.on_peer_heard(now);
         self.note_path(now, meta, len, is_newest);
     }

@@ -12,6 +12,7 @@ mod alone;
 use std::ops::Range;
 
 use super::handshake::Handshake;
+use super::imm::Leaving;
 use super::lifecycle::SendHalf;
 use super::path::Route;
 use super::{Connection, Phase};
@@ -25,11 +26,8 @@ use crate::wire::{
 
 /// Bytes of the base header.
 const HEADER: u64 = 32;
-/// Packets at the start of a connection that ask to be acknowledged at once: slow start's first two rounds.
-const EAGER_PACKETS: u64 = 30;
-/// Packets in a flight that make its last one ask for an acknowledgement at once.
-const FLIGHT_WITH_IMM: u32 = 4;
-
+/// Bytes of the longest header of DATA: with an ACK block of 32 further ranges and ECN counters.
+const HEADERS_MAX: u64 = HEADER + 28 + 8 * 32 + 12;
 /// A candidate that has a batch to itself.
 type Poll = fn(&mut Connection, Time, &mut Batch) -> Option<Transmit>;
 
@@ -106,7 +104,7 @@ impl Connection {
         if !self.send.has_lost() && !fin && !self.may_send_new() {
             return Some(Limit::Window);
         }
-        match self.admission(now) {
+        match self.admission(now, self.mtu.size()) {
             Admission::Send => None,
             Admission::AwaitAck if self.recovery.cwnd_room() < self.mss() => Some(Limit::Cwnd),
             Admission::At(_) | Admission::AwaitAck => Some(Limit::Pacing),
@@ -189,7 +187,7 @@ impl Connection {
             .lost_plan()
             .or_else(|| self.new_plan(now))
             .or_else(|| self.fin_plan());
-        if data.is_some() && self.is_admitted(now) {
+        if data.is_some_and(|plan| self.is_admitted(now, plan)) {
             return data;
         }
         if self.wants.liveness {
@@ -239,8 +237,8 @@ impl Connection {
         (self.send_half == SendHalf::FinQueued && sent_all).then_some(Plan::Fin)
     }
 
-    /// When a full packet may leave, with what waits behind it.
-    fn admission(&self, now: Time) -> Admission {
+    /// When a packet of `size` bytes may leave, with what waits behind it.
+    fn admission(&self, now: Time, size: u16) -> Admission {
         let waiting = if self.send.has_lost() {
             u64::MAX
         } else {
@@ -250,12 +248,19 @@ impl Connection {
                 .saturating_add(HEADER)
         };
         let class = SendClass::Data { waiting };
-        self.recovery.admission(now, self.mtu.size(), class)
+        self.recovery.admission(now, size, class)
     }
 
-    /// Whether cwnd and pacer let a full packet go; otherwise the pacer's timer is set.
-    fn is_admitted(&mut self, now: Time) -> bool {
-        match self.admission(now) {
+    /// Whether cwnd and pacer let the packet go; otherwise the pacer's timer is set. A repair may be small, and
+    /// need not wait until there is room for a full packet; new data does, or it would leave in crumbs.
+    fn is_admitted(&mut self, now: Time, plan: Plan) -> bool {
+        let full = self.mtu.size();
+        let size = match plan {
+            Plan::Lost => u16::try_from(HEADERS_MAX + self.send.next_lost_len())
+                .map_or(full, |size| size.min(full)),
+            _ => full,
+        };
+        match self.admission(now, size) {
             Admission::Send => true,
             Admission::At(at) => {
                 self.timers.set(Timer::Pacing, at);
@@ -451,26 +456,17 @@ impl Connection {
         }
     }
 
-    /// Whether the packet asks for an acknowledgement at once: FIN and probes; the start of slow start;
-    /// the end of what may be sent now, when that was a flight worth a round trip of news. Never a lone
-    /// request, so that the answer carries the acknowledgement.
+    /// Whether the packet asks for an acknowledgement at once.
     fn wants_imm(&mut self, plan: Plan, fin: bool) -> bool {
-        // A packet with nothing before it in flight begins a flight.
-        self.since_imm = if self.is_in_flight() {
-            self.since_imm + 1
-        } else {
-            1
+        let leaving = Leaving {
+            must: fin || plan == Plan::TimeoutProbe,
+            sent: self.recovery.next_number().since(self.local_first),
+            is_first: !self.is_in_flight(),
+            has_more: self.send.snd_nxt() < self.send.end(),
+            is_held_back: self.is_last_admitted(),
+            window: self.recovery.window_packets(),
         };
-        let more = self.send.snd_nxt() < self.send.end();
-        let flight = self.since_imm >= FLIGHT_WITH_IMM;
-        let sent = self.recovery.next_number().since(self.local_first);
-        let starting = sent < EAGER_PACKETS && (more || self.is_in_flight());
-        let last = !more || self.is_last_admitted();
-        let imm = fin || plan == Plan::TimeoutProbe || starting || (last && flight);
-        if imm {
-            self.since_imm = 0;
-        }
-        imm
+        self.imm.wants(leaving)
     }
 
     /// Whether cwnd or window will hold back the packet after this one.

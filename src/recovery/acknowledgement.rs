@@ -32,6 +32,8 @@ struct NewlyAcked {
     bytes: u64,
     /// Of those, the bytes for which the window may grow.
     growth: u64,
+    /// With it, everything that the window was reduced for has arrived.
+    was_mistaken: bool,
     /// Packets on the present path that left with an ECN mark.
     marked: u64,
     /// Packets newly reported with a congestion mark.
@@ -60,7 +62,11 @@ impl Recovery {
         out: &mut Outcome,
     ) -> Result<(), AckOfUnsent> {
         let next = self.next_number();
-        if ranges.clone().any(|range| *range.end() >= next) {
+        let left_out = self.skips.left_out();
+        let is_false = |range: RangeInclusive<PacketNumber>| {
+            *range.end() >= next || left_out.is_some_and(|number| range.contains(&number))
+        };
+        if ranges.clone().any(is_false) {
             return Err(AckOfUnsent);
         }
         let named = ranges.clone().next().map(|range| *range.end());
@@ -83,6 +89,7 @@ impl Recovery {
             next,
         });
         self.largest_acked = self.largest_acked.max(Some(largest));
+        self.has_clock = self.probe_timer.count() == 0;
         self.probe_timer.on_newly_acked(now);
         // The delay that the block tells is that of the largest number it names (RFC 9002 s5.1).
         let rtt = sent_at
@@ -92,11 +99,18 @@ impl Recovery {
             self.rtt.advance(now);
             self.sample_rtt(rtt, delay.min(self.max_ack_delay));
         }
-        let inflight = self.bytes_in_flight;
-        let mut lost = self.detect_losses(now, out);
-        if newly.congested > 0 {
-            lost.is_congestion |= self.answer_marks(now, largest, inflight);
+        if newly.was_mistaken {
+            self.undo(now);
         }
+        if self.episode.on_acked(largest) {
+            self.reordering.on_recovered();
+        }
+        let inflight = self.bytes_in_flight;
+        let mut lost = self.detect_losses(now, before.inflight, out);
+        if newly.congested > 0 {
+            lost.is_congestion |= self.answer_marks(now, largest, inflight, before.inflight);
+        }
+        self.progress(newly.bytes, largest, !lost.any);
         self.report(now, before, &newly, &lost, rtt);
         if !lost.any {
             self.sent.quiet();
@@ -119,6 +133,7 @@ impl Recovery {
         out: &mut Outcome,
     ) -> NewlyAcked {
         let mut newly = NewlyAcked::default();
+        let (overtaking, next) = (self.largest_acked, self.next_number());
         for range in ranges {
             self.sent.acknowledge(range, |number, packet| {
                 let is_present = number >= self.path_from;
@@ -137,10 +152,17 @@ impl Recovery {
                     newly.largest_size = newly.largest_size.max(packet.size);
                     newly.bytes += size;
                     newly.marked += u64::from(packet.contents.marked);
-                    if in_flight {
+                    if !in_flight {
+                        self.reordering.on_spurious(number, next);
+                        let is_answered = packet.contents.mtu_probe.is_none();
+                        newly.was_mistaken |= is_answered && self.episode.on_spurious(number);
+                    } else {
+                        if Some(number) < overtaking {
+                            self.reordering.on_overtaken();
+                        }
                         self.bytes_in_flight -= size;
                         newly.note(number, &packet);
-                        if number >= self.reduced_from && self.usage.was_full_since(number) {
+                        if number >= self.episode.until() && self.usage.was_full_since(number) {
                             newly.growth += size;
                         }
                     }

@@ -34,7 +34,7 @@ impl Recovery {
             return;
         };
         if deadline.why == Timer::Loss {
-            self.detect_losses(now, out);
+            self.detect_losses(now, self.bytes_in_flight, out);
             self.probe_timer.on_lost_by_age(now);
         } else {
             self.probe_timer.on_fired(now);
@@ -47,28 +47,39 @@ impl Recovery {
     /// When `on_timeout` must be called; `None` exactly when nothing ack-eliciting is in flight.
     pub fn deadline(&self) -> Option<Deadline> {
         let oldest = self.sent.oldest_in_flight()?;
-        let threshold = loss::time_threshold(&self.rtt);
-        Some(match loss::lost_at(oldest, self.largest_acked, threshold) {
-            Some(at) => Deadline {
-                at,
-                why: Timer::Loss,
+        let age = self.reordering.threshold(&self.rtt).age;
+        Some(
+            match loss::lost_at(oldest, self.overtaken_by(oldest), age) {
+                Some(at) => Deadline {
+                    at,
+                    why: Timer::Loss,
+                },
+                None => Deadline {
+                    at: self.probe_timer.deadline(&self.rtt, self.max_ack_delay),
+                    why: Timer::Probe,
+                },
             },
-            None => Deadline {
-                at: self.probe_timer.deadline(&self.rtt, self.max_ack_delay),
-                why: Timer::Probe,
-            },
+        )
+    }
+
+    /// How many packets sent later the newest acknowledged one could be ahead of this one.
+    fn overtaken_by(&self, packet: Oldest) -> u64 {
+        self.largest_acked.map_or(0, |largest| {
+            let left_out = self.skips.between(packet.number, largest);
+            largest.since(packet.number) - left_out
         })
     }
 
     /// Declares lost what is lost by now: each packet is told to the controller, then congestion once for
-    /// each round trip (RFC 9002 s7.3.2).
-    pub(super) fn detect_losses(&mut self, now: Time, out: &mut Outcome) -> NewlyLost {
+    /// each round trip (RFC 9002 s7.3.2). `flight`: bytes in flight before the event that shows it.
+    pub(super) fn detect_losses(&mut self, now: Time, flight: u64, out: &mut Outcome) -> NewlyLost {
         let inflight = self.bytes_in_flight;
-        let threshold = loss::time_threshold(&self.rtt);
+        let threshold = self.reordering.threshold(&self.rtt);
         let mut newly = NewlyLost::default();
-        let (mut congested, mut persistent) = (false, false);
+        let (mut congested, mut persistent, mut answered) = (None, false, 0);
         while let Some(packet) = self.sent.oldest_in_flight() {
-            if loss::judge(now, packet, self.largest_acked, threshold) != Verdict::Lost {
+            let overtaken_by = self.overtaken_by(packet);
+            if loss::judge(now, packet, overtaken_by, threshold) != Verdict::Lost {
                 break;
             }
             let Some(lost) = self.sent.lose_oldest(now) else {
@@ -83,20 +94,27 @@ impl Recovery {
             if lost.contents.mtu_probe.is_some() {
                 self.lost_run.pass_over(packet.number);
             } else {
-                congested |= packet.number >= self.reduced_from;
+                if congested.is_none() && self.episode.is_news(packet.number) {
+                    congested = Some(packet.number);
+                    answered = 0;
+                }
+                answered += 1;
                 persistent |= self.is_persistent(packet);
             }
             out.lost.push(of_path(lost.contents, is_present));
         }
-        newly.is_congestion = congested || persistent;
-        if congested {
-            self.reduced_from = self.next_number();
+        newly.is_congestion = congested.is_some() || persistent;
+        if let Some(first) = congested {
+            self.begin_episode(Cause::Loss, first);
             self.tell_congestion(now, Cause::Loss, inflight);
+            self.begin_reduction(flight);
         }
+        self.episode.on_lost(answered);
         if persistent {
             self.lost_run.clear();
             self.rtt.forget_min_rtt();
             self.tell_congestion(now, Cause::Persistent, inflight);
+            self.reduction = None;
         }
         newly
     }
@@ -131,13 +149,23 @@ impl Recovery {
     /// Packets met congestion on their way: that is answered as a loss is, once for each round trip, and
     /// repairs nothing (RFC 3168 s6.1.2, RFC 9002 s7.1). `largest` is the newest packet that may be one of
     /// them, `inflight` the bytes in flight before losses were taken off. Whether the window was reduced.
-    pub(super) fn answer_marks(&mut self, now: Time, largest: PacketNumber, inflight: u64) -> bool {
-        let is_answered = largest < self.reduced_from;
-        if !is_answered {
-            self.reduced_from = self.next_number();
+    /// `flight`: bytes in flight before the event.
+    pub(super) fn answer_marks(
+        &mut self,
+        now: Time,
+        largest: PacketNumber,
+        inflight: u64,
+        flight: u64,
+    ) -> bool {
+        let is_news = self.episode.is_news(largest);
+        if is_news {
+            self.begin_episode(Cause::Mark, largest);
             self.tell_congestion(now, Cause::Mark, inflight);
+            self.begin_reduction(flight);
+        } else {
+            self.episode.confirm();
         }
-        !is_answered
+        is_news
     }
 
     fn tell_congestion(&mut self, now: Time, cause: Cause, inflight: u64) {
@@ -153,6 +181,9 @@ impl Recovery {
         let counts_from = self.sampled_from.map(|from| from.max(self.path_from));
         if counts_from.is_none_or(|from| packet.number < from) {
             return false;
+        }
+        if let Some(left_out) = self.skips.left_out() {
+            self.lost_run.pass_over(left_out);
         }
         self.lost_run.on_lost(packet) > self.pto() * PERSISTENT_TIMEOUTS
     }

@@ -1,14 +1,11 @@
-//! Is this packet lost now, or when (RFC 9002 s6.1, s7.6)? Pure decisions on numbers and times.
+//! Is this packet lost now, or when (RFC 8985 s6.2, RFC 9002 s6.1, s7.6)? Pure decisions on numbers and times.
 
 use std::time::Duration;
 
-use super::rtt::{GRANULARITY, RttEstimator};
+use super::reorder::Threshold;
 use super::sent_packets::Oldest;
 use crate::time::Time;
 use crate::wire::PacketNumber;
-
-/// How many numbers the largest acknowledged one must be ahead (RFC 9002 s6.1.1, kPacketThreshold).
-const PACKET_THRESHOLD: u64 = 3;
 
 /// What becomes of a packet in flight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,16 +16,14 @@ pub(super) enum Verdict {
     Waiting,
 }
 
-/// Judges a packet in flight. Older packets never fare better than newer ones.
-pub(super) fn judge(
-    now: Time,
-    packet: Oldest,
-    largest_acked: Option<PacketNumber>,
-    threshold: Duration,
-) -> Verdict {
-    let overtaken_by = largest_acked.map_or(0, |largest| largest.since(packet.number));
-    let too_old = lost_at(packet, largest_acked, threshold).is_some_and(|at| at <= now);
-    if overtaken_by >= PACKET_THRESHOLD || too_old {
+/// Judges a packet in flight, overtaken by so many numbers, none if it is 0. Older packets never fare better
+/// than newer ones.
+pub(super) fn judge(now: Time, packet: Oldest, overtaken_by: u64, threshold: Threshold) -> Verdict {
+    let too_far = threshold
+        .packets
+        .is_some_and(|packets| overtaken_by >= packets);
+    let too_old = lost_at(packet, overtaken_by, threshold.age).is_some_and(|at| at <= now);
+    if too_far || too_old {
         Verdict::Lost
     } else {
         Verdict::Waiting
@@ -36,21 +31,8 @@ pub(super) fn judge(
 }
 
 /// When a packet in flight is lost by its age; `None` while nothing sent after it was acknowledged.
-pub(super) fn lost_at(
-    packet: Oldest,
-    largest_acked: Option<PacketNumber>,
-    threshold: Duration,
-) -> Option<Time> {
-    largest_acked
-        .filter(|&largest| largest > packet.number)
-        .map(|_| packet.sent_at + threshold)
-}
-
-/// The age at which a packet is lost once a later one was acknowledged: 9/8 of a round trip, and at
-/// least the granularity (RFC 9002 s6.1.2).
-pub(super) fn time_threshold(rtt: &RttEstimator) -> Duration {
-    let expected = rtt.expected();
-    (expected + expected / 8).max(GRANULARITY)
+pub(super) fn lost_at(packet: Oldest, overtaken_by: u64, age: Duration) -> Option<Time> {
+    (overtaken_by > 0).then(|| packet.sent_at + age)
 }
 
 /// The latest packets lost one after the other, none between them acknowledged: long enough a run is
@@ -119,75 +101,63 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_packet_is_lost_by_distance_or_by_age() {
-        use Verdict::{Lost, Waiting};
-        let at = Time::from_millis;
-        // Packet 10 was sent at 100 ms; the threshold is 45 ms.
-        let table = [
-            (None, 1_000, Waiting),
-            (Some(9), 1_000, Waiting),
-            (Some(10), 1_000, Waiting),
-            (Some(11), 120, Waiting),
-            (Some(12), 144, Waiting),
-            (Some(12), 145, Lost),
-            (Some(13), 100, Lost),
-            (Some(u64::MAX), 100, Lost),
-        ];
-        for (largest, now, verdict) in table {
-            let largest = largest.map(PacketNumber::new);
-            let found = judge(at(now), packet(10, 100), largest, Duration::from_millis(45));
-            assert_eq!(found, verdict, "largest {largest:?} at {now} ms");
+    fn threshold(packets: Option<u64>, millis: u64) -> Threshold {
+        Threshold {
+            packets,
+            age: Duration::from_millis(millis),
         }
     }
 
     #[test]
-    fn the_lost_packets_are_a_prefix_and_only_grow_with_time() {
-        let threshold = Duration::from_millis(20);
-        let lost_before = |now: u64, largest: u64| {
-            (0..40)
-                .take_while(|&n| {
-                    let largest = Some(PacketNumber::new(largest));
-                    let now = Time::from_millis(now);
-                    judge(now, packet(n, n), largest, threshold) == Verdict::Lost
-                })
-                .count()
-        };
-        for largest in 0..40 {
-            for now in 40..80 {
-                let prefix = lost_before(now, largest);
-                assert!(lost_before(now + 1, largest) >= prefix);
-                let all = (0..40).filter(|&n| {
-                    let largest = Some(PacketNumber::new(largest));
-                    let now = Time::from_millis(now);
-                    judge(now, packet(n, n), largest, threshold) == Verdict::Lost
-                });
+    fn a_packet_is_lost_by_distance_or_by_age() {
+        use Verdict::{Lost, Waiting};
+        // The packet was sent at 100 ms; it is too old at 45.
+        let table = [
+            (0, 1_000, Waiting, Waiting),
+            (1, 120, Waiting, Waiting),
+            (2, 144, Waiting, Waiting),
+            (2, 145, Lost, Lost),
+            (3, 100, Lost, Waiting),
+            (u64::MAX, 100, Lost, Waiting),
+            (u64::MAX, 145, Lost, Lost),
+        ];
+        for (overtaken_by, now, in_order, reordering) in table {
+            for (packets, verdict) in [(Some(3), in_order), (None, reordering)] {
+                let now = Time::from_millis(now);
+                let found = judge(now, packet(10, 100), overtaken_by, threshold(packets, 45));
                 assert_eq!(
-                    all.count(),
-                    prefix,
-                    "no newer packet is lost before an older one"
+                    found, verdict,
+                    "overtaken by {overtaken_by} at {now:?}, {packets:?}"
                 );
             }
         }
     }
 
     #[test]
-    fn the_time_threshold_is_nine_eighths_of_the_longer_round_trip() {
-        let mut rtt = RttEstimator::default();
-        assert_eq!(time_threshold(&rtt), Duration::from_micros(374_625));
-        rtt.sample(Duration::from_millis(80), Duration::ZERO);
-        assert_eq!(time_threshold(&rtt), Duration::from_millis(90));
-        rtt.sample(Duration::from_millis(160), Duration::ZERO);
-        assert_eq!(time_threshold(&rtt), Duration::from_millis(180));
-        rtt.sample(Duration::from_millis(10), Duration::ZERO);
-        assert!(time_threshold(&rtt) > Duration::from_millis(80));
-    }
-
-    #[test]
-    fn the_time_threshold_is_at_least_the_granularity() {
-        let mut rtt = RttEstimator::default();
-        rtt.sample(Duration::from_micros(30), Duration::ZERO);
-        assert_eq!(time_threshold(&rtt), GRANULARITY);
+    fn the_lost_packets_are_a_prefix_and_only_grow_with_time() {
+        for packets in [None, Some(3)] {
+            let lost = |now: u64, largest: u64| {
+                (0..40).map(move |n| {
+                    let threshold = threshold(packets, 20);
+                    let overtaken_by = largest.saturating_sub(n);
+                    judge(
+                        Time::from_millis(now),
+                        packet(n, n),
+                        overtaken_by,
+                        threshold,
+                    ) == Verdict::Lost
+                })
+            };
+            for largest in 0..40 {
+                for now in 40..80 {
+                    let prefix = lost(now, largest).take_while(|&lost| lost).count();
+                    let all = lost(now, largest).filter(|&lost| lost).count();
+                    assert_eq!(all, prefix, "no newer packet is lost before an older one");
+                    let later = lost(now + 1, largest).filter(|&lost| lost).count();
+                    assert!(later >= all);
+                }
+            }
+        }
     }
 
     #[test]

@@ -186,6 +186,12 @@ impl SentPackets {
         self.in_flight += 1;
     }
 
+    /// The next number is never sent: it counts as settled, and [`SentPackets::next_number`] is one more.
+    pub fn leave_out(&mut self) {
+        self.slots.push_back(Slot::Acked { skip: 1 });
+        self.settle();
+    }
+
     /// Settles the packets of `range` that are tracked, and tells each to `found`, highest first.
     ///
     /// Costs the number of those packets, not the length of the range.

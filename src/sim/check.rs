@@ -112,7 +112,7 @@ impl Tap {
     /// A transmit begins: remember what the congestion controller allows.
     pub(super) fn before_sending(&mut self, now: Time, connection: &Connection) {
         let info = connection.info(now);
-        self.cwnd = info.cwnd;
+        self.cwnd = connection.flight_limit();
         self.in_flight = info.bytes_in_flight;
         self.packets_sent = info.packets_sent;
         self.path_mtu = usize::from(info.path_mtu);

@@ -42,7 +42,8 @@
 //! # Packets
 //!
 //! A packet is its kind and then words. In an injected packet a word that is missing has a sensible value;
-//! in an expected one it is not compared, FIN aside. Numbers of packets count from 0 at the sender's first.
+//! in an expected one it is not compared, FIN aside. Packets are counted from 0 at the sender's first; a number
+//! that the endpoint leaves out is not counted.
 //!
 //! | kind | packet | | kind | packet |
 //! |---|---|---|---|---|
@@ -56,7 +57,7 @@
 //! |---|---|
 //! | `F` `I` `H` `X` | flags FIN, IMM, PSH, RETX; `-F` for none (expected packets) |
 //! | `pn N` | packet number (injected: the next one unless said; `pn echo`: that of the SYN, for a RST that refuses) |
-//! | `ack 0-3,5` | an ACK block for these numbers; `ack none`, `ack all` (injected: all seen) |
+//! | `ack 0-3,5` | an ACK block for these numbers; `ack none`, `ack all` (injected: all seen), `ack every` (injected: up to the newest, also what was left out) |
 //! | `up N` | all bytes below are received (kept from packet to packet) |
 //! | `cr N` | credit: bytes below may be sent (kept; 65,536 at first) |
 //! | `unread N` `delay S` `dropped` | the rest of an ACK block |
@@ -98,6 +99,7 @@ mod build;
 mod device;
 mod line;
 mod notation;
+mod numbers;
 mod play;
 mod read;
 mod verbs;

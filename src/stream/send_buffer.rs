@@ -120,6 +120,11 @@ impl SendBuffer {
         !self.lost.is_empty()
     }
 
+    /// Bytes of the next lost range; 0 if nothing is lost.
+    pub fn next_lost_len(&self) -> u64 {
+        self.lost.first().map_or(0, |range| range.end - range.start)
+    }
+
     /// The next lost range of at most `max` bytes; it counts as in flight again.
     pub fn take_lost(&mut self, max: usize) -> Option<Range<Offset>> {
         self.lost

@@ -34,7 +34,14 @@ impl Server {
 
     /// A server whose endpoint is configured too.
     pub(crate) fn with(config: Config, endpoint: EndpointConfig) -> Self {
-        let mut endpoint = Endpoint::new(Arc::new(endpoint), [7; 32]);
+        Self::seeded(config, endpoint, 7)
+    }
+
+    /// A server that draws other random numbers.
+    pub(crate) fn seeded(config: Config, endpoint: EndpointConfig, seed: u64) -> Self {
+        let mut key = [7; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        let mut endpoint = Endpoint::new(Arc::new(endpoint), key);
         endpoint.set_listening(Listening::Yes, &config);
         Server {
             now: Time::from_millis(1),
@@ -254,7 +261,15 @@ impl Attacker {
         })
     }
 
-    /// A bare acknowledgement.
+    /// A bare acknowledgement of one packet, as an honest peer may send it.
+    pub(crate) fn ack_one(&self, number: u64, fields: &AckFields, only: PacketNumber) -> Vec<u8> {
+        self.with_number(Kind::Ack, self.next, |packet, _| {
+            packet.offset(number);
+            packet.ack(fields, std::iter::once(only..=only), 0);
+        })
+    }
+
+    /// A bare acknowledgement of everything up to a packet.
     pub(crate) fn ack(&self, number: u64, fields: &AckFields, to: PacketNumber) -> Vec<u8> {
         self.with_number(Kind::Ack, self.next, |packet, this| {
             packet.offset(number);

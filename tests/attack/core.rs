@@ -189,6 +189,72 @@ fn attack_09_acknowledgements_of_unsent_packets_change_nothing_and_end_the_conne
     }
 }
 
+/// What an attacker gains who acknowledges everything the moment it is sent, a round trip before it could.
+struct Optimist {
+    /// The round in which the connection was reset.
+    caught: Option<u32>,
+    /// The largest window before that.
+    cwnd_max: u64,
+}
+
+/// Plays rounds of ten acknowledgements each; an honest receiver's window doubles in each.
+fn be_optimistic(seed: u64, rounds: u32) -> Optimist {
+    let config = Config::default();
+    let mut server = Server::seeded(config, aqueduct::config::EndpointConfig::default(), seed);
+    let attacker = Attacker::open(&mut server, address(1), 11, 1 << 24);
+    let mut newest = attacker.server_first;
+    let mut note = |sent: &[Vec<u8>]| {
+        let numbers = sent.iter().filter(|datagram| {
+            matches!(
+                decode(datagram).expect("a packet").body,
+                Body::Data(_) | Body::Probe(_)
+            )
+        });
+        newest = numbers
+            .map(|one| number_of(one, &attacker))
+            .fold(newest, PacketNumber::max);
+        newest
+    };
+    note(&send_from_server(&mut server, &attacker, 900_000));
+    let (mut cwnd_max, mut number) = (0, 0);
+    for round in 1..=rounds {
+        for _ in 0..10 {
+            number += 1;
+            let up_to = note(&[]);
+            let ack = attacker.ack(number, &attacker.nothing(1 << 24), up_to);
+            note(&server.receive(attacker.addr, &ack));
+            for (_, datagram) in server.advance(Duration::from_millis(2)) {
+                note(&[datagram]);
+            }
+            let connection = &server.connections[&attacker.handle];
+            if connection.is_failed() {
+                let caught = Some(round);
+                return Optimist { caught, cwnd_max };
+            }
+            cwnd_max = cwnd_max.max(connection.info(server.now).cwnd);
+        }
+    }
+    Optimist {
+        caught: None,
+        cwnd_max,
+    }
+}
+
+/// whoever acknowledges what cannot have arrived yet names a number that was never sent.
+#[test]
+fn attack_09_acknowledgements_before_the_packets_arrive_are_found_out() {
+    let _alone = alone();
+    const RUNS: u64 = 1_000;
+    let runs: Vec<_> = (0..RUNS).map(|seed| be_optimistic(seed, 3)).collect();
+    let caught = runs.iter().filter(|run| run.caught.is_some()).count();
+    let peak = runs.iter().map(|run| run.cwnd_max).max().expect("some");
+    // Ten datagrams at first, twice as many with every round trip.
+    let honest = 12_000 << 3;
+    println!("{caught} of {RUNS} caught within three rounds, window at most {peak} of {honest}");
+    assert!(caught >= 999, "{caught}");
+    assert!(peak <= 2 * honest, "{peak}");
+}
+
 #[test]
 fn attack_10_a_thousand_acknowledgements_of_one_packet_count_once() {
     let _alone = alone();
@@ -296,7 +362,7 @@ fn attack_16_peers_with_a_closed_window_cost_their_buffers_and_few_probes() {
                 .find(|a| a.handle == handle)
                 .expect("one of them");
             let up_to = number_of(&datagram, attacker).max(attacker.server_first);
-            let ack = attacker.ack(number, &attacker.nothing(0), up_to);
+            let ack = attacker.ack_one(number, &attacker.nothing(0), up_to);
             server.receive(attacker.addr, &ack);
         }
     }

@@ -130,6 +130,79 @@ fn a_storm_of_lost_acknowledgements_is_no_storm_of_data() {
     assert!(bytes < 2_000_000 * 115 / 100, "{bytes} bytes sent");
 }
 
+/// L11: with nine of ten acknowledgements lost, the sender counts the gaps in their numbers and asks for more.
+#[test]
+fn nine_of_ten_lost_acknowledgements_cost_at_most_fifteen_percent() {
+    let run = |seed: u64, loss: f64| {
+        let mut pair = Pair::new(seed, path());
+        let (client, server) = (pair.client, pair.server);
+        pair.sim.after(ms(300), move |sim| {
+            sim.change_link(server, client, |link| link.loss(Loss::random(loss)));
+        });
+        pair.listen(apps::Transfer::sink);
+        pair.connect(apps::Transfer::send(200_000_000));
+        pair.sim.run_for(secs(3));
+        let before = pair.sim.bytes_delivered();
+        pair.sim.run_for(secs(20));
+        let entered = pair.sim.link_stats(client, server).entered_bytes;
+        (
+            pair.sim.bytes_delivered() - before,
+            entered,
+            pair.sim.bytes_delivered(),
+        )
+    };
+    let (clean, ..) = run(1, 0.0);
+    for seed in seeds(1, 3) {
+        let (lossy, entered, delivered) = run(seed, 0.9);
+        let share = lossy * 100 / clean;
+        println!("seed {seed}: {lossy} of {clean} bytes, {share} %");
+        assert!(share >= 85, "{share} %");
+        assert!(entered < delivered * 115 / 100, "{entered} for {delivered}");
+    }
+}
+
+/// Law: a single lost packet at the tail is there within a probe timeout and a round trip, always.
+#[test]
+fn a_lost_tail_packet_costs_at_most_a_probe_timeout_and_a_round_trip() {
+    for packets in [1_u64, 2, 3, 4, 9, 10, 11, 40] {
+        for delay in [1, 20, 100] {
+            let run = |is_lost: bool| {
+                let link = Link::new().rate_bits(100_000_000).queue_bytes(200_000);
+                let mut pair = Pair::new(7, link.delay(ms(delay)));
+                pair.listen(apps::Transfer::sink);
+                let bytes = packets * 1_168;
+                // The stream stays open: no FIN comes to the help of the tail.
+                let key = pair.connect(apps::Transfer::send(bytes).ending(apps::Ending::Stay));
+                let mut left = u32::from(is_lost);
+                pair.sim.filter(pair.client, pair.server, move |passing| {
+                    let Some(Body::Data(data)) = passing.packet().map(|packet| packet.body) else {
+                        return Fate::Pass;
+                    };
+                    let end = data.offset.get() + u64::try_from(data.payload.len()).unwrap();
+                    if end == bytes && left > 0 {
+                        left -= 1;
+                        return Fate::Drop;
+                    }
+                    Fate::Pass
+                });
+                let done = |sim: &aqueduct::sim::Sim| sim.bytes_delivered() == bytes;
+                assert!(pair.sim.run_until(secs(20), done), "{packets} packets");
+                (pair.sim.now(), pair.sim.info(key).expect("open"))
+            };
+            let (clean, info) = run(false);
+            let (lossy, _) = run(true);
+            let srtt = info.srtt.expect("measured");
+            let timeout = srtt + (info.rttvar * 4).max(ms(1)) + ms(8);
+            let took = lossy - clean;
+            println!("{packets} packets, {delay} ms: {took:?} more, timeout {timeout:?}, {srtt:?}");
+            assert!(
+                took <= timeout + srtt + ms(1),
+                "{took:?} of {timeout:?} + {srtt:?}"
+            );
+        }
+    }
+}
+
 /// L12: 5 s of black hole, 2 s of path, over and over.
 #[test]
 fn a_path_that_comes_and_goes_is_used_when_it_is_there() {

@@ -14,6 +14,7 @@ const BEFORE: u64 = 9_700_000_000_000;
 #[test]
 fn ten_terabytes_are_counted_like_ten_bytes() {
     let mut recovery = Recovery::new(number(0), Congestion::NewReno, Setup::new(SIZE));
+    recovery.skips = Skips::new(0, number(u64::MAX), 0);
     recovery.on_handshake_rtt(ms(2));
     recovery.delivery.on_delivered(at(0), BEFORE);
     let mut outcome = Outcome::default();
@@ -59,7 +60,8 @@ fn ten_terabytes_are_counted_like_ten_bytes() {
     let flights = (sent - BEFORE) / (FLIGHT * u64::from(SIZE));
     assert!(sent >= TOTAL && recovery.delivery.delivered() == sent);
     assert_eq!(snapshot.packets_sent, flights * FLIGHT);
-    assert_eq!(snapshot.packets_lost, flights.div_ceil(1_000));
+    // The first late arrival was thought lost; from then on the path is known to change the order.
+    assert_eq!(snapshot.packets_lost, 1);
     assert_eq!(snapshot.packets_spurious, snapshot.packets_lost);
     assert_eq!(snapshot.bytes_spurious, snapshot.packets_lost * 65_000);
     assert_eq!(

@@ -35,6 +35,7 @@ impl Spy {
         let choice = Congestion::custom(move |_| Box::new(spy.clone()));
         let mut script = Script::new();
         script.recovery = Recovery::new(number(0), choice, Setup::new(MTU));
+        script.recovery.skips = Skips::new(0, number(u64::MAX), 0);
         script.recovery.on_handshake_rtt(ms(100));
         script
     }

@@ -12,6 +12,7 @@ use crate::wire::{
 
 use super::line::parse_seconds;
 use super::notation::Notation;
+use super::numbers::Numbers;
 
 /// The stream whose content the endpoint writes, and the one that the script's peer writes.
 pub(super) const OURS: u64 = 1;
@@ -36,7 +37,7 @@ pub(super) struct Peer {
     pub(super) cookie: Vec<u8>,
     pub(super) challenge: u64,
     pub(super) next: u64,
-    pub(super) seen: Vec<u64>,
+    pub(super) numbers: Numbers,
     up: u64,
     credit: u64,
     unread: u32,
@@ -55,7 +56,7 @@ impl Peer {
             cookie: COOKIE.to_vec(),
             challenge: 0,
             next: 0,
-            seen: Vec::new(),
+            numbers: Numbers::default(),
             up: 0,
             credit: 65_536,
             unread: 0,
@@ -192,7 +193,8 @@ impl Peer {
         let wanted: Option<i64> = packet.number("pn")?;
         if kind == Kind::Unknown {
             let first = self.their_first.ok_or_else(nothing_sent)?;
-            return Ok(first.get().wrapping_add_signed(wanted.unwrap_or(0)));
+            let distance = self.numbers.distance(wanted.unwrap_or(0));
+            return Ok(first.get().wrapping_add_signed(distance));
         }
         let relative = wanted.unwrap_or_else(|| i64::try_from(self.next).unwrap_or(0));
         if is_numbered {
@@ -262,10 +264,15 @@ impl Peer {
             ecn: None,
         };
         let first = self.their_first.ok_or_else(nothing_sent)?.get();
+        let last = self.numbers.count() - 1;
         let mut ranges = match packet.field("ack") {
             Some("none") => vec![(-1, -1)],
-            Some("all") | None => ranges_of(&self.seen),
-            Some(list) => parse_ranges(list)?,
+            Some("all") | None => self.numbers.ranges(last.min(0), last),
+            Some("every") => vec![(-1, self.numbers.distance(last))],
+            Some(list) => parse_ranges(list)?
+                .into_iter()
+                .flat_map(|(low, high)| self.numbers.ranges(low, high))
+                .collect(),
         };
         ranges.sort_unstable_by(|a, b| b.cmp(a));
         let absolute = |n: i64| PacketNumber::new(first.wrapping_add_signed(n));
@@ -337,26 +344,6 @@ fn parse_ranges(list: &str) -> Result<Vec<(i64, i64)>, String> {
     list.split(',').map(range).collect()
 }
 
-/// Numbers as ranges of neighbours.
-fn ranges_of(numbers: &[u64]) -> Vec<(i64, i64)> {
-    let mut sorted: Vec<i64> = numbers
-        .iter()
-        .filter_map(|n| i64::try_from(*n).ok())
-        .collect();
-    sorted.sort_unstable();
-    let mut ranges: Vec<(i64, i64)> = Vec::new();
-    for number in sorted {
-        match ranges.last_mut() {
-            Some((_, high)) if number <= *high + 1 => *high = number,
-            _ => ranges.push((number, number)),
-        }
-    }
-    if ranges.is_empty() {
-        ranges.push((-1, -1));
-    }
-    ranges
-}
-
 fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
     let digits: Option<Vec<u8>> = text
         .chars()
@@ -377,7 +364,6 @@ mod tests {
     #[test]
     fn ranges_are_read_lowest_first() {
         assert_eq!(parse_ranges("0-3,5"), Ok(vec![(0, 3), (5, 5)]));
-        assert_eq!(ranges_of(&[3, 1, 2, 7]), [(1, 3), (7, 7)]);
     }
 
     #[test]

@@ -68,13 +68,13 @@ impl Peer {
             packet.body,
             Body::Data(_) | Body::Dgram { .. } | Body::Probe(_) | Body::Path(_)
         );
-        if let (true, Some(number)) = (is_numbered, self.relative(packet)) {
-            self.seen.push(number);
+        if let (true, Some(distance)) = (is_numbered, self.distance(packet)) {
+            self.numbers.note(distance);
         }
     }
 
-    /// The number of a packet of the endpoint, from its first.
-    fn relative(&self, packet: &Packet<'_>) -> Option<u64> {
+    /// How far the number of a packet of the endpoint is above its first.
+    fn distance(&self, packet: &Packet<'_>) -> Option<u64> {
         let first = self.their_first?;
         packet.pn.expand(first).get().checked_sub(first.get())
     }
@@ -92,10 +92,11 @@ impl Peer {
                 sent.set("pn", relative.map_or("-".to_owned(), |pn| pn.to_string()));
             }
             _ => {
-                if let Some(number) = self.relative(packet) {
-                    sent.set("pn", number);
+                if let Some(distance) = self.distance(packet) {
+                    sent.set("pn", self.numbers.place(distance));
                     if let Body::Data(data) = &packet.body {
-                        sent.set("tracked", number.saturating_sub(u64::from(data.tracked)));
+                        let tracked = distance.saturating_sub(u64::from(data.tracked));
+                        sent.set("tracked", self.numbers.place(tracked));
                     }
                 }
             }
