@@ -350,6 +350,10 @@ impl Controller for Beside {
         let has_left = self.ours.ssthresh() != u64::MAX;
         if let Twin::Cubic(cubic) = &mut self.twin {
             // HyStart++ is not part of RFC 9438: where it ends slow start, the twin follows.
+            // The slower growth before that end is no part of it either.
+            if self.ours.state() == "conservative slow start" {
+                cubic.windows.cwnd = cubic.windows.segments(self.ours.cwnd());
+            }
             if has_left && cubic.windows.ssthresh.is_infinite() {
                 cubic.windows.cwnd = cubic.windows.segments(self.ours.cwnd());
                 cubic.leave_slow_start();
