@@ -30,6 +30,9 @@ fn a_short_exchange_sends_no_probe_of_a_size() {
         pair.run_for(Duration::from_millis(50));
         assert_eq!(read_all(pair.server()).len(), 4_000);
     }
+    // The receiver may ask for a round trip; the sender, who would search, asks nothing.
+    let is_probe = |(up, kind): &(bool, &str)| *up && *kind == "PROBE";
+    assert!(!pair.kinds_since(from).iter().any(is_probe));
     assert_eq!(longest_since(&pair, from), 1_200);
 }
 
