@@ -17,7 +17,7 @@ use super::sent_packets::{Resolved, Snapshot};
 use super::{Recovery, detection::NewlyLost};
 use crate::congestion::{AckSample, Controller};
 use crate::time::Time;
-use crate::wire::{EcnCounts, PacketNumber};
+use crate::wire::{AckFields, EcnCounts, PacketNumber};
 
 /// What one ACK block settled.
 #[derive(Debug, Default)]
@@ -93,7 +93,8 @@ impl Recovery {
         self.probe_timer.on_newly_acked(now);
         // The delay that the block tells is that of the largest number it names (RFC 9002 s5.1).
         let rtt = sent_at
-            .filter(|_| named == Some(largest) && !overslept && largest >= self.path_from)
+            .filter(|_| named == Some(largest) && largest >= self.path_from)
+            .filter(|_| !overslept && !self.is_repeated(delay))
             .map(|sent_at| now - sent_at);
         if let Some(rtt) = rtt {
             self.rtt.advance(now);
@@ -123,6 +124,14 @@ impl Recovery {
     /// time that an acknowledgement waited in the socket is no round trip.
     fn has_overslept(&self, now: Time) -> bool {
         self.deadline().is_some_and(|due| due.at + self.pto() < now)
+    }
+
+    /// Whether an acknowledgement `delay` after its packet's arrival can only be a repeated one: the answer in time
+    /// was lost, and a probe timeout of either side has asked again. How long the path was cut is no round trip.
+    /// RFC 9002 s5.3 takes no more off than the peer promised to wait, so the rest of a minute's cut would make a
+    /// probe timeout of more than a minute. Up to a probe timeout a peer may be late, and so be waited for.
+    fn is_repeated(&self, delay: Duration) -> bool {
+        delay > self.pto() || delay >= AckFields::DELAY_MAX
     }
 
     /// Takes what `ranges` name out of flight.

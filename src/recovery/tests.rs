@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 
 use super::*;
 use crate::time::Timer;
-use crate::wire::Offset;
+use crate::wire::{AckFields, Offset};
 
 const MTU: u16 = 1_200;
 /// Data, with more behind it than ever leaves at once.
@@ -616,4 +616,29 @@ fn a_process_that_slept_takes_no_sample_of_its_sleep() {
         script.recovery.rtt().srtt() > Some(ms(30)),
         "later samples count"
     );
+}
+
+/// The answer in time was lost with the path: what repeats it later tells how long the path was cut.
+#[test]
+fn an_acknowledgement_older_than_a_probe_timeout_is_no_sample() {
+    let pto = Script::with_rtt(30).recovery.pto();
+    assert_eq!(pto, ms(30 + 60 + 8));
+    for (delay, counts) in [(ms(0), true), (pto, true), (pto + ms(1), false)] {
+        let mut script = Script::with_rtt(30);
+        script.send(at(0), 1);
+        script.timeout(at(98));
+        script.ack_after(at(180), &[0..=0], delay);
+        let measured = script.recovery.rtt().srtt() > Some(ms(30));
+        assert_eq!(measured, counts, "{delay:?}");
+        assert_eq!(packets(&script.out.acked), [0], "it counts as an answer");
+    }
+}
+
+/// The field of the delay ends at half a second: beyond it, on a path however slow, nobody knows how old it is.
+#[test]
+fn a_delay_at_the_end_of_its_field_is_no_sample() {
+    let mut script = Script::with_rtt(1_000);
+    script.send(at(0), 1);
+    script.ack_after(at(60_000), &[0..=0], AckFields::DELAY_MAX);
+    assert_eq!(script.recovery.rtt().srtt(), Some(ms(1_000)));
 }

@@ -56,6 +56,11 @@ pub struct AckFields {
     pub ecn: Option<EcnCounts>,
 }
 
+impl AckFields {
+    /// The longest delay that the field can tell, 65,535 units: it may have been longer.
+    pub const DELAY_MAX: Duration = Duration::from_micros(524_280);
+}
+
 /// A decoded ACK block; its packet numbers are still truncated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AckBlock<'d> {

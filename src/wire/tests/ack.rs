@@ -131,6 +131,7 @@ fn a_delay_is_told_in_units_of_8_microseconds_up_to_half_a_second() {
         let block = decode(&datagram).expect("an ACK").ack.expect("a block");
         assert_eq!(block.fields.delay, Duration::from_micros(told), "{given}");
     }
+    assert_eq!(AckFields::DELAY_MAX, Duration::from_micros(65_535 * 8));
 }
 
 #[test]
