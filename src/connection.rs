@@ -333,6 +333,7 @@ impl Connection {
                     mtu: mtu.size(),
                     seed,
                     loss_tolerance: config.loss_tolerance(),
+                    max_burst_segments: config.max_burst_segments(),
                 },
             ),
             mtu,

@@ -128,7 +128,7 @@ impl Recovery {
             controller,
             choice,
             setup,
-            pacer: Pacer::new(mtu),
+            pacer: Pacer::new(mtu).with_burst_max(setup.max_burst_segments),
             delivery: Delivery::default(),
             usage: Usage::new(first),
             ecn: EcnValidation::default(),
@@ -412,7 +412,7 @@ impl Recovery {
         self.mtu = mtu;
         self.setup.mtu = mtu;
         self.controller = Algorithm::new(&self.choice, self.setup);
-        self.pacer = Pacer::new(mtu);
+        self.pacer = Pacer::new(mtu).with_burst_max(self.setup.max_burst_segments);
         self.delivery = Delivery::default();
         self.usage = Usage::new(self.next_number());
         self.episode = Episode::none(self.next_number());

@@ -54,6 +54,16 @@ fn each_value_is_checked_at_both_ends_of_its_range() {
             Config::new().with_max_ack_delay(ms(0)),
         ),
         (
+            "max_burst_segments",
+            Config::new().with_max_burst_segments(1),
+            Config::new().with_max_burst_segments(2),
+        ),
+        (
+            "max_burst_segments",
+            Config::new().with_max_burst_segments(45),
+            Config::new().with_max_burst_segments(44),
+        ),
+        (
             "max_datagram",
             Config::new().with_max_datagram(1_199),
             Config::new().with_max_datagram(1_200),

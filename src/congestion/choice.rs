@@ -5,6 +5,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use super::Controller;
+use crate::limits::BURST_SEGMENTS;
 
 /// The congestion control of a connection.
 ///
@@ -69,15 +70,18 @@ pub struct Setup {
     pub seed: u64,
     /// Thousandths of the packets whose loss is taken for noise ([`Config::with_loss_tolerance`](crate::Config::with_loss_tolerance)).
     pub loss_tolerance: u16,
+    /// Datagrams that leave back to back at most ([`Config::with_max_burst_segments`](crate::Config::with_max_burst_segments)).
+    pub max_burst_segments: u16,
 }
 
 impl Setup {
-    /// For datagrams of at most `mtu` bytes, with a fixed seed and without a loss tolerance.
+    /// For datagrams of at most `mtu` bytes, with a fixed seed, without a loss tolerance, in bursts of the usual length.
     pub fn new(mtu: u16) -> Self {
         Setup {
             mtu,
             seed: 0,
             loss_tolerance: 0,
+            max_burst_segments: BURST_SEGMENTS,
         }
     }
 }

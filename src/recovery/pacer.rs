@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::limits::BATCH_BYTES_MAX;
+use crate::limits::{BATCH_BYTES_MAX, BURST_SEGMENTS};
 use crate::time::Time;
 
 /// Time whose worth of bytes the bucket holds: a late wake-up of so much loses nothing.
@@ -53,6 +53,8 @@ pub struct Pacer {
     rate: u64,
     /// Bytes of a full datagram.
     mtu: u64,
+    /// Datagrams that leave back to back at most.
+    burst_max: u16,
     /// Bytes that the bucket holds.
     capacity: u64,
     /// Bytes that leave together.
@@ -75,6 +77,7 @@ impl Pacer {
         let mut pacer = Pacer {
             rate: 0,
             mtu: u64::from(mtu).max(1),
+            burst_max: BURST_SEGMENTS,
             capacity: 0,
             quantum: 0,
             wanted: None,
@@ -86,6 +89,16 @@ impl Pacer {
         pacer.resize();
         pacer.restart(Time::ZERO);
         pacer
+    }
+
+    /// A pacer that lets at most so many datagrams leave back to back, if they are fewer than usual (44: whole
+    /// batches). Quantum, bucket and first burst have no more then, whatever a late wake-up loses by that.
+    #[must_use]
+    pub fn with_burst_max(mut self, datagrams: u16) -> Self {
+        self.burst_max = datagrams.max(1);
+        self.resize();
+        self.restart(Time::ZERO);
+        self
     }
 
     /// Paces at `rate` bytes a second from now on; 0: not at all.
@@ -144,7 +157,8 @@ impl Pacer {
 
     /// The path is new, or unknown again after a pause: credit for a first burst.
     pub fn restart(&mut self, now: Time) {
-        self.credit = to_credit(self.mtu.saturating_mul(INITIAL_DATAGRAMS));
+        let datagrams = INITIAL_DATAGRAMS.min(self.burst_max.into());
+        self.credit = to_credit(self.mtu.saturating_mul(datagrams));
         self.updated = now;
         self.exhausted = false;
     }
@@ -199,19 +213,30 @@ impl Pacer {
 
     /// Bucket and quantum for the current rate: whole datagrams, the quantum within one batch.
     fn resize(&mut self) {
-        let least = self.mtu.saturating_mul(DATAGRAMS_MIN);
         let batch = u64::try_from(BATCH_BYTES_MAX).unwrap_or(u64::MAX);
-        let most = if self.rate < FAST {
-            batch.min(self.mtu.saturating_mul(SLOW_QUANTUM_DATAGRAMS))
-        } else {
-            batch
-        };
+        let burst_max = u64::from(self.burst_max);
+        let is_short = self.burst_max < BURST_SEGMENTS;
+        // The bucket has room for one datagram more than a quantum, and a short burst is all that it holds.
+        let mut datagrams = u64::MAX;
+        if is_short {
+            datagrams = burst_max.saturating_sub(1).max(1);
+        }
+        if self.rate < FAST {
+            datagrams = datagrams.min(SLOW_QUANTUM_DATAGRAMS);
+        }
+        let most = self.mtu.saturating_mul(datagrams);
         let (wanted, least) = match self.wanted {
-            Some(wanted) => (wanted, self.mtu),
-            None => (worth(self.rate, QUANTUM_NANOS), least),
+            Some(wanted) => (wanted, 1),
+            None => (worth(self.rate, QUANTUM_NANOS), DATAGRAMS_MIN),
         };
-        self.quantum = (wanted.min(most) / self.mtu * self.mtu).max(least);
-        let burst = worth(self.rate, BURST_NANOS).min(BURST_BYTES_MAX);
+        let least = self.mtu.saturating_mul(least).min(most);
+        self.quantum = (wanted.min(most).min(batch) / self.mtu * self.mtu).max(least);
+        let most = if is_short {
+            self.mtu.saturating_mul(burst_max)
+        } else {
+            BURST_BYTES_MAX
+        };
+        let burst = worth(self.rate, BURST_NANOS).min(most);
         self.capacity = burst.max(self.quantum.saturating_add(self.mtu));
     }
 }

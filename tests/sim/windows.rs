@@ -1,12 +1,14 @@
 //! Windows and buffers that tune themselves.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use aqueduct::config::{Config, EndpointConfig};
 use aqueduct::congestion::Congestion;
 use aqueduct::error::{CloseReason, ResetCode};
 use aqueduct::sim::apps::{Ending, Transfer};
-use aqueduct::sim::{ConnectionKey, Link, Loss, Reorder, Rng, Sim, content, seeds};
+use aqueduct::sim::{ConnectionKey, Fate, Link, Loss, Reorder, Rng, Sim, content, seeds};
 
 use crate::{Pair, ms, secs};
 
@@ -241,4 +243,44 @@ fn who_never_reads_makes_room_for_who_does() {
         .count();
     println!("{given_up} of 20 given up");
     assert!((1..20).contains(&given_up), "{given_up}");
+}
+
+/// Nothing leaves in a longer burst than the user said, from the first datagram on and over pauses too.
+#[test]
+fn a_burst_has_at_most_as_many_datagrams_as_configured() {
+    for (most, congestion) in [2, 4, 44].into_iter().flat_map(|most| {
+        [Congestion::NewReno, Congestion::Cubic, Congestion::Bbr].map(|choice| (most, choice))
+    }) {
+        let link = Link::new()
+            .rate_bits(20_000_000)
+            .queue_bytes(100_000)
+            .delay(ms(20));
+        let mut pair = Pair::new(5, link);
+        let bursts = Rc::new(RefCell::new((None, 0_u16, 0_u16)));
+        let seen = Rc::clone(&bursts);
+        pair.sim.filter(pair.client, pair.server, move |passing| {
+            let (latest, run, longest) = &mut *seen.borrow_mut();
+            *run = if *latest == Some(passing.now) {
+                *run + 1
+            } else {
+                1
+            };
+            (*latest, *longest) = (Some(passing.now), (*longest).max(*run));
+            Fate::Pass
+        });
+        pair.listen(Transfer::sink);
+        let config = Config::default()
+            .with_congestion(congestion.clone())
+            .with_max_burst_segments(most);
+        let app = Transfer::send(4_000_000)
+            .writes_of(400_000)
+            .writes_every(ms(200));
+        let key = pair.sim.connect(pair.client, pair.server, config, app);
+        pair.run_to_close(key, secs(60));
+        assert!(pair.sim.is_delivered(key));
+        let longest = bursts.borrow().2;
+        println!("{congestion:?}: {longest} of {most}");
+        assert!(longest <= most, "{congestion:?}: {longest} of {most}");
+        assert!(longest >= 2, "{congestion:?}: nothing left together");
+    }
 }

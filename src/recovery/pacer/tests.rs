@@ -90,6 +90,49 @@ fn below_100_mbit_a_quantum_has_at_most_eight_datagrams() {
     }
 }
 
+/// Behind a router that limits a rate the tail of a longer burst is lost: at the beginning, after a pause, after a
+/// wake-up that came late.
+#[test]
+fn a_short_burst_is_the_most_that_ever_leaves_back_to_back() {
+    for rate in [1_000_000, 12_500_000, 125_000_000] {
+        for datagrams in [2, 3, 4, 8, 43] {
+            let most = 1_472 * u64::from(datagrams);
+            let mut pacer = Pacer::new(1_472).with_burst_max(datagrams);
+            pacer.set_rate(Time::ZERO, rate);
+            let (first, mut next) = burst(&mut pacer, Time::ZERO, 1_472);
+            assert!(first <= most.min(14_720), "{first} at first");
+            for late in [0, 0, 50, 5_000, 0, 3_600_000_000, 0] {
+                let now = next + Duration::from_micros(late);
+                let (bytes, again) = burst(&mut pacer, now, 1_472);
+                assert!((1..=most).contains(&bytes), "{bytes}, {late} us late");
+                next = again;
+            }
+            pacer.restart(next);
+            assert!(burst(&mut pacer, next, 1_472).0 <= most, "after a pause");
+        }
+    }
+}
+
+#[test]
+fn short_bursts_cost_no_rate_where_the_timer_is_in_time() {
+    for (rate, datagrams) in [(1_000_000, 2), (12_500_000, 4), (125_000_000, 16)] {
+        let mut pacer = Pacer::new(1_472).with_burst_max(datagrams);
+        pacer.set_rate(Time::ZERO, rate);
+        let (mut bytes, mut now) = (0, burst(&mut pacer, Time::ZERO, 1_472).1);
+        let begin = now;
+        while now < begin + Duration::from_secs(1) {
+            let (sent, next) = burst(&mut pacer, now, 1_472);
+            bytes += sent;
+            now = next;
+        }
+        let expected = rate * u64::try_from((now - begin).as_nanos()).unwrap() / 1_000_000_000;
+        assert!(
+            bytes.abs_diff(expected) * 100 <= expected,
+            "{bytes} instead of {expected}"
+        );
+    }
+}
+
 /// A program that looks at its timers every millisecond, too late each time, loses nothing up to the rate at
 /// which two milliseconds fill the bucket.
 #[test]
