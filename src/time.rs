@@ -159,3 +159,10 @@ pub enum Timer {
     /// Nothing happened for a while: memory is given back.
     Rest,
 }
+
+impl Timer {
+    /// Whether the peer could have made it void: what it has sent must be heard before the timer may fire.
+    pub fn awaits_peer(self) -> bool {
+        !matches!(self, Timer::Pacing | Timer::AckDelay | Timer::Rest)
+    }
+}

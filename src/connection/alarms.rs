@@ -28,6 +28,16 @@ impl Connection {
         self.settle(now);
     }
 
+    /// Whether a deadline has come that something from the peer could have made void. A driver that finds so
+    /// reads what its socket holds before it calls [`Connection::handle_timeout`].
+    pub fn is_overdue(&self, now: Time) -> bool {
+        let has_come = |at: Time, why: Timer| at <= now && why.awaits_peer();
+        let recovery = self.recovery.deadline();
+        self.phase != Phase::Over
+            && (recovery.is_some_and(|due| has_come(due.at, due.why))
+                || self.timers.iter().any(|due| has_come(due.at, due.why)))
+    }
+
     fn fire(&mut self, now: Time, timer: Timer) {
         match timer {
             Timer::Syn => self.fire_syn(),

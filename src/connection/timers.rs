@@ -56,11 +56,13 @@ impl Timers {
 
     /// The earliest deadline.
     pub(super) fn next(&self) -> Option<Deadline> {
-        KINDS
-            .into_iter()
-            .zip(self.slots)
-            .filter_map(|(why, at)| Some(Deadline { at: at?, why }))
-            .min_by_key(|deadline| deadline.at)
+        self.iter().min_by_key(|deadline| deadline.at)
+    }
+
+    /// Every deadline that is set.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Deadline> + '_ {
+        let slots = KINDS.into_iter().zip(self.slots);
+        slots.filter_map(|(why, at)| Some(Deadline { at: at?, why }))
     }
 
     fn slot(&mut self, timer: Timer) -> Option<&mut Option<Time>> {

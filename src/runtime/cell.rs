@@ -221,11 +221,8 @@ impl Cell {
         for _ in 0..DRAIN_ROUNDS_MAX {
             self.transmit(&mut state, now, &mut batch, &mut news);
             state.take_events(&mut news);
-            let due = state
-                .connection
-                .poll_timeout()
-                .is_some_and(|due| due.at <= now);
-            if !due {
+            // What waits for the peer is the loop's: the peer's answer may lie in the socket, unread.
+            if !state.is_due(now) || state.connection.is_overdue(now) {
                 break;
             }
             state.connection.handle_timeout(now);
@@ -284,16 +281,18 @@ impl Cell {
         }
     }
 
-    /// The deadline has come: the shard has forgotten it.
+    /// Whether the peer must be heard before the deadline is dealt with.
+    pub(crate) fn is_overdue(&self, now: Time) -> bool {
+        self.lock().connection.is_overdue(now)
+    }
+
+    /// The deadline has come: the shard has forgotten it. All that the socket held has been read, if the
+    /// connection waits for its peer.
     pub(crate) fn fire(&self, now: Time) -> MutexGuard<'_, CellState> {
         let mut state = self.lock();
         let now = state.now(now);
         state.deadline = None;
-        if state
-            .connection
-            .poll_timeout()
-            .is_some_and(|due| due.at <= now)
-        {
+        if state.is_due(now) {
             state.connection.handle_timeout(now);
         }
         state
@@ -368,6 +367,12 @@ impl CellState {
     pub(crate) fn now(&mut self, now: Time) -> Time {
         self.latest = self.latest.max(now);
         self.latest
+    }
+
+    /// Whether a deadline of the connection has come.
+    fn is_due(&self, now: Time) -> bool {
+        let due = self.connection.poll_timeout();
+        due.is_some_and(|due| due.at <= now)
     }
 
     /// Whether a thread other than this one sleeps in the poll for this connection's sake.

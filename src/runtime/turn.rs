@@ -25,6 +25,9 @@ use crate::wire::{Meta, Packet, Transmit};
 /// Datagrams that one turn receives, empty and broken ones included; the train that reaches it is
 /// finished.
 const DATAGRAMS_PER_TURN: usize = 64;
+/// Datagrams that are received before a connection is told that its peer was silent for too long: those that a
+/// socket's buffer of 8 MiB holds, at 2 KiB each. Who sends more, of whatever, stops no timer by it.
+const DATAGRAMS_BEFORE_TIMEOUT: usize = 4_096;
 /// Entries of a socket's error queue that are read at one time.
 const ERRORS_PER_TURN: usize = 16;
 /// Events that one wait takes.
@@ -52,6 +55,8 @@ pub(crate) struct Turns {
     writable: Vec<Arc<Port>>,
     /// Connections to drain in this turn.
     touched: Vec<Arc<Cell>>,
+    /// Connections whose peer was silent for too long, unless their sockets say otherwise.
+    overdue: Vec<Arc<Cell>>,
 }
 
 /// The datagrams of one train on their way through the endpoint.
@@ -75,22 +80,28 @@ impl Turns {
             erring: Vec::new(),
             writable: Vec::new(),
             touched: Vec::new(),
+            overdue: Vec::new(),
         }
     }
 
-    /// Takes one turn; sleeps until `limit` at the longest. The clock is read once, after the wait.
+    /// Takes one turn; sleeps until `limit` at the longest. The clock is read once, after the wait; and again
+    /// before a connection is told that its peer was silent.
     pub(crate) fn turn(&mut self, limit: Option<Time>) -> io::Result<Flow> {
         self.wait(limit)?;
-        let now = clock::now();
+        Ok(self.serve(clock::now()))
+    }
+
+    /// All of a turn but its sleep.
+    fn serve(&mut self, now: Time) -> Flow {
         self.sort_events();
-        self.receive(now);
+        self.receive(now, DATAGRAMS_PER_TURN);
         let mut flow = self.obey();
         if self.fire(now) == Flow::Stop {
             flow = Flow::Stop;
         }
         self.drain(now);
         self.send(now);
-        Ok(flow)
+        flow
     }
 
     // --- step 1: wait ---------------------------------------------------------------------------
@@ -158,15 +169,15 @@ impl Turns {
 
     // --- step 2: receive ------------------------------------------------------------------------
 
-    /// Receives from each ready socket in turn, until all are empty or the turn has had enough.
-    fn receive(&mut self, now: Time) {
+    /// Receives from each ready socket in turn, until all are empty or `most` datagrams have come.
+    fn receive(&mut self, now: Time, most: usize) {
         for port in std::mem::take(&mut self.erring) {
             if self.receive_errors(&port, now) {
                 self.erring.push(port);
             }
         }
         let mut datagrams = 0;
-        while datagrams < DATAGRAMS_PER_TURN {
+        while datagrams < most {
             let Some(port) = self.ready.pop_front() else {
                 return;
             };
@@ -281,12 +292,13 @@ impl Turns {
                 break;
             };
             let cell = self.shard.lock().cell(handle).cloned();
-            if let Some(cell) = cell {
-                if Cell::touch(&mut cell.fire(now)) {
-                    self.touched.push(cell);
-                }
+            match cell {
+                Some(cell) if cell.is_overdue(now) => self.overdue.push(cell),
+                Some(cell) => self.alarm(cell, now),
+                None => {}
             }
         }
+        self.fire_overdue(now, DATAGRAMS_BEFORE_TIMEOUT);
         if !self.shard.timers().are_chores_due(now) {
             return Flow::Continue;
         }
@@ -295,6 +307,31 @@ impl Turns {
             Flow::Stop
         } else {
             Flow::Continue
+        }
+    }
+
+    /// Fires deadlines that mean silence of the peer, after its socket has been read to the end, or `most`
+    /// datagrams of it: what came
+    /// between the poll and now, or was too much for one turn, may be the answer that is missed.
+    fn fire_overdue(&mut self, now: Time, most: usize) {
+        if self.overdue.is_empty() {
+            return;
+        }
+        let now = clock::now().max(now);
+        for cell in &self.overdue {
+            if !cell.port.is_ready.swap(true, Ordering::Relaxed) {
+                self.ready.push_back(cell.port.clone());
+            }
+        }
+        self.receive(now, most);
+        for cell in std::mem::take(&mut self.overdue) {
+            self.alarm(cell, now);
+        }
+    }
+
+    fn alarm(&mut self, cell: Arc<Cell>, now: Time) {
+        if Cell::touch(&mut cell.fire(now)) {
+            self.touched.push(cell);
         }
     }
 
@@ -421,3 +458,6 @@ impl<'d> Routes<'_, 'd> {
 fn is_passing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Interrupted || is_news(error)
 }
+
+#[cfg(test)]
+mod tests;
