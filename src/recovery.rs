@@ -267,6 +267,11 @@ impl Recovery {
         }
     }
 
+    /// Probe timeouts since something was acknowledged.
+    pub fn pto_count(&self) -> u32 {
+        self.probe_timer.count()
+    }
+
     /// Whether a loss is being repaired: nothing sent after it was found is acknowledged yet.
     pub fn is_repairing(&self) -> bool {
         let repaired = self.largest_acked >= Some(self.episode.until());

@@ -4,6 +4,8 @@
 //! that rebound) is followed at once, within three times the bytes that came from there; a new address
 //! only once it has answered a challenge **and** the old path has failed to answer a probe.
 
+mod local;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

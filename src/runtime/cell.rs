@@ -23,6 +23,10 @@ use crate::wire::{Batch, ConnectionId};
 /// loop: a bound against a connection that always has one thing more.
 const DRAIN_ROUNDS_MAX: usize = 8;
 
+/// Probe timeouts in a row after which it is looked whether this host still has the socket's address. The first
+/// one is a matter of a lost packet.
+const SILENT_TIMEOUTS: u32 = 2;
+
 /// One connection and everything that threads need to share it.
 #[derive(Debug)]
 pub(crate) struct Cell {
@@ -269,6 +273,11 @@ impl Cell {
                 Sent::All => {}
                 Sent::Stalled(why) => news.stall = Some(why),
                 Sent::TooLarge { before } => state.connection.handle_refused(now, batch, before),
+                Sent::Away { before } => {
+                    if self.port.reopen(now, &self.shard.registry) {
+                        state.connection.handle_moved(now, before);
+                    }
+                }
             }
         }
     }
@@ -294,8 +303,19 @@ impl Cell {
         state.deadline = None;
         if state.is_due(now) {
             state.connection.handle_timeout(now);
+            self.look_after_address(&mut state, now);
         }
         state
+    }
+
+    /// The peer stays silent: perhaps this host's address has gone. Of an IPv4 address every send says so, but
+    /// Linux sends from an IPv6 address that it no longer has.
+    fn look_after_address(&self, state: &mut CellState, now: Time) {
+        let is_silent = state.connection.pto_count() >= SILENT_TIMEOUTS;
+        if is_silent && self.port.has_lost_address() && self.port.reopen(now, &self.shard.registry)
+        {
+            state.connection.handle_moved(now, usize::MAX);
+        }
     }
 
     /// The socket has room again.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -23,6 +23,9 @@ const OFFLOAD_PAUSE: Duration = Duration::from_secs(60);
 /// Paths without offload that are remembered; one more forgets the oldest, which is then tried again.
 const OFFLOAD_PATHS_MAX: usize = 64;
 
+/// Time between two tries to open another socket in the place of one whose address has gone.
+const REOPEN_PAUSE: Duration = Duration::from_millis(100);
+
 /// How often datagrams wait for a queue below the socket before they count as lost: others wait behind them.
 const CONGESTED_TRIES_MAX: u8 = 3;
 
@@ -35,6 +38,10 @@ pub(crate) struct Port {
     pub(crate) receive_buffer: usize,
     /// Whether it serves one stream alone and goes with it.
     pub(crate) single: bool,
+    /// How it was opened.
+    options: SocketOptions,
+    /// When it was last tried to open another socket in its place.
+    reopened_at: Mutex<Option<Time>>,
     /// `None` once it is closed.
     socket: RwLock<Option<Socket>>,
     stalled: AtomicBool,
@@ -85,6 +92,9 @@ pub(crate) enum Sent {
     Stalled(Stall),
     /// The interface takes no datagrams of this size; `before` of them had left.
     TooLarge { before: usize },
+    /// This host has no way to the peer, or no longer the socket's address; `before` of them had left. The
+    /// others are as good as lost.
+    Away { before: usize },
 }
 
 /// How far the sending of a batch came.
@@ -99,6 +109,7 @@ struct Stuck {
 enum Hindrance {
     Stall(Stall),
     TooLarge,
+    Away,
 }
 
 impl Port {
@@ -116,6 +127,8 @@ impl Port {
             local,
             receive_buffer: socket.receive_buffer(),
             single: options.peer.is_some(),
+            options: *options,
+            reopened_at: Mutex::default(),
             socket: RwLock::new(Some(socket)),
             stalled: AtomicBool::new(false),
             backlog: Mutex::default(),
@@ -138,6 +151,67 @@ impl Port {
         }
     }
 
+    /// Opens another socket in the place of one stream's, if this host now has another address towards the peer.
+    /// True if it has: the stream goes on from there. Otherwise the socket stays, and may serve again when the
+    /// address has come back. A socket whose address was chosen, or which many share, is never replaced.
+    pub(crate) fn reopen(&self, now: Time, registry: &Registry) -> bool {
+        if !self.single || !self.may_reopen(now) {
+            return false;
+        }
+        match self.replace(registry) {
+            Ok(moved) => moved,
+            Err(error) => {
+                tracing::debug!(%error, "no other socket could be opened");
+                false
+            }
+        }
+    }
+
+    /// Whether this host no longer has the address of one stream's socket.
+    pub(crate) fn has_lost_address(&self) -> bool {
+        if !self.single {
+            return false;
+        }
+        let Ok(local) = self.with_socket(Socket::local_addr) else {
+            return false;
+        };
+        // The whole address, as one of a link alone is nothing without its scope.
+        let mut any_port = local;
+        any_port.set_port(0);
+        let bound = UdpSocket::bind(any_port);
+        bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+    }
+
+    fn may_reopen(&self, now: Time) -> bool {
+        let mut reopened_at = lock(&self.reopened_at);
+        let may = reopened_at.is_none_or(|at| at + REOPEN_PAUSE <= now);
+        if may {
+            *reopened_at = Some(now);
+        }
+        may
+    }
+
+    fn replace(&self, registry: &Registry) -> io::Result<bool> {
+        let mut new = Socket::open(&self.options)?;
+        let address = new.local_addr()?;
+        let mut socket = self.write_socket();
+        let Some(old) = socket.as_mut() else {
+            return Ok(false);
+        };
+        if old.local_addr()?.ip() == address.ip() {
+            return Ok(false);
+        }
+        new.set_ttl(old.ttl()?)?;
+        let interest = self.interest();
+        registry.register(&mut new, self.token, interest)?;
+        if let Err(error) = registry.deregister(old) {
+            tracing::debug!(%error, "a socket could not be deregistered");
+        }
+        tracing::info!(was = %self.local, is = %address, "this host's address has changed");
+        *socket = Some(new);
+        Ok(true)
+    }
+
     /// Sends a batch. Keeps what a full socket does not take; the caller then tells the loop why.
     pub(crate) fn send(&self, now: Time, to: &Transmit, batch: &Batch) -> Sent {
         let is_wildcard = self.local.ip().is_unspecified();
@@ -149,12 +223,11 @@ impl Port {
         let Err(stuck) = self.try_send(now, &to, batch.bytes(), segment) else {
             return Sent::All;
         };
+        let before = stuck.at / segment.max(1);
         let why = match stuck.why {
             Hindrance::Stall(why) => why,
-            Hindrance::TooLarge => {
-                let before = stuck.at / segment.max(1);
-                return Sent::TooLarge { before };
-            }
+            Hindrance::TooLarge => return Sent::TooLarge { before },
+            Hindrance::Away => return Sent::Away { before },
         };
         let mut backlog = lock(&self.backlog);
         backlog.unsent.push_back(Unsent {
@@ -211,17 +284,22 @@ impl Port {
     /// the lock that guards it, so that of two threads that come here the last one is right.
     pub(crate) fn watch_writable(&self, registry: &Registry) {
         let _backlog = lock(&self.backlog);
-        let interest = if self.is_stalled() {
-            Interest::READABLE | Interest::WRITABLE
-        } else {
-            Interest::READABLE
-        };
+        let interest = self.interest();
         let mut socket = self.write_socket();
         let Some(socket) = socket.as_mut() else {
             return;
         };
         if let Err(error) = registry.reregister(socket, self.token, interest) {
             tracing::warn!(%error, "a socket could not be watched");
+        }
+    }
+
+    /// The events that it wants to hear of.
+    fn interest(&self) -> Interest {
+        if self.is_stalled() {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
         }
     }
 
@@ -277,10 +355,11 @@ impl Port {
             }
         }
         for (index, datagram) in bytes.chunks(segment.max(1)).enumerate() {
-            settle(self.send_once(to, datagram, segment), index * segment)?;
-            // Kernels refuse a batch of datagrams that are too large in the same words: only now is it sure
-            // that it was not that.
-            if std::mem::take(&mut refused) {
+            let sent = self.send_once(to, datagram, segment);
+            settle(sent, index * segment)?;
+            // Kernels refuse a batch of datagrams that are too large, or have nowhere to go, in the same words:
+            // only now is it sure that it was not that.
+            if sent.is_ok() && std::mem::take(&mut refused) {
                 self.pause_offload(now, to.to.ip());
             }
         }
@@ -294,7 +373,7 @@ impl Port {
             return Err(SendFailure::Lost);
         };
         match self.hand_down(socket, to, bytes, segment) {
-            Err(SendFailure::Poisoned | SendFailure::TooLarge) => {
+            Err(SendFailure::Poisoned | SendFailure::TooLarge | SendFailure::Away) => {
                 self.hand_down(socket, to, bytes, segment)
             }
             sent => sent,
@@ -364,13 +443,14 @@ impl Port {
     }
 }
 
-/// What a try to send means for the rest of its batch: apart from a full socket and datagrams that are too
-/// large, anything counts as sent.
+/// What a try to send means for the rest of its batch: apart from a full socket, datagrams that are too large
+/// and a way that is gone, anything counts as sent.
 fn settle(sent: Result<(), SendFailure>, at: usize) -> Result<(), Stuck> {
     let why = match sent {
         Err(SendFailure::Full) => Hindrance::Stall(Stall::Full),
         Err(SendFailure::Congested) => Hindrance::Stall(Stall::Congested),
         Err(SendFailure::TooLarge) => Hindrance::TooLarge,
+        Err(SendFailure::Away) => Hindrance::Away,
         Ok(()) | Err(SendFailure::Poisoned | SendFailure::Offload | SendFailure::Lost) => {
             return Ok(());
         }

@@ -68,6 +68,9 @@ pub(crate) enum SendFailure {
     TooLarge,
     /// The path does not take offloaded batches.
     Offload,
+    /// This host has no way to the peer, or no longer the address that the socket has, if the second try says
+    /// so too: the first may tell the news of an ICMP message.
+    Away,
     /// As good as lost on the way.
     Lost,
 }
@@ -75,10 +78,16 @@ pub(crate) enum SendFailure {
 impl SendFailure {
     /// What the error of a send means; `batch` tells whether it was to be segmented below.
     fn of(error: &io::Error, batch: bool) -> SendFailure {
-        use io::ErrorKind::{InvalidInput, WouldBlock};
+        use io::ErrorKind::{
+            AddrNotAvailable, HostUnreachable, InvalidInput, NetworkDown, NetworkUnreachable,
+            WouldBlock,
+        };
         match error.kind() {
             WouldBlock => return SendFailure::Full,
             InvalidInput if batch => return SendFailure::Offload,
+            // Linux says "invalid" of an IPv4 address that the host had when the socket was connected.
+            InvalidInput | AddrNotAvailable | NetworkDown | NetworkUnreachable
+            | HostUnreachable => return SendFailure::Away,
             _ => {}
         }
         match error.raw_os_error() {

@@ -69,13 +69,13 @@ fn run(program: &str, words: &str) -> std::io::Result<Output> {
 }
 
 /// Two namespaces, `HOST 1` at 10.77.0.1 and fd77::1, `HOST 2` at .2 and ::2, and a link between them.
-struct Link {
+pub(crate) struct Link {
     names: [String; 2],
 }
 
 impl Link {
     /// A link of which the interfaces take IP packets of `mtu` bytes; `None` where that cannot be made.
-    fn new(mtu: u32) -> Option<Link> {
+    pub(crate) fn new(mtu: u32) -> Option<Link> {
         let names = [1, 2].map(|host| format!("aq{}h{host}", std::process::id()));
         let link = Link { names };
         let [a, b] = link.names.clone();
@@ -102,6 +102,11 @@ impl Link {
             link.ip(name, &format!("link set v mtu {mtu} gso_max_segs 1 up"));
         }
         Some(link)
+    }
+
+    /// Changes something of one side.
+    pub(crate) fn change(&self, host: usize, words: &str) {
+        self.ip(&self.names[host], words);
     }
 
     fn ip(&self, name: &str, words: &str) {
@@ -164,7 +169,7 @@ fn hear(said: &mut impl BufRead, word: &str) -> String {
 
 /// A transfer over `link` from host 1 to `to`; `between` is done after the first half. The sizes in use
 /// after each half, and the black holes at the end.
-fn transfer(link: &Link, to: &str, between: impl FnOnce(&Link)) -> ([u32; 2], u32) {
+pub(crate) fn transfer(link: &Link, to: &str, between: impl FnOnce(&Link)) -> ([u32; 2], u32) {
     let (mut reader, mut reader_said) = link.spawn(1, "reads", to);
     hear(&mut reader_said, "listening");
     let (mut writer, mut said) = link.spawn(0, "writes", to);

@@ -151,3 +151,43 @@ fn a_black_hole_is_left_within_three_probe_timeouts() {
         assert_eq!(info.path_mtu, 1_200);
     }
 }
+
+/// The own host has another address. What could not leave from the old one is neither sent nor lost, leaves again
+/// at once, and what the old path was like is forgotten.
+#[test]
+fn a_host_that_has_moved_sends_at_once_what_could_not_leave() {
+    let mut pair = Pair::open(Config::default());
+    let data = bytes_of(3, 0, 400_000);
+    pair.client.write(&data[..300_000]).expect("room");
+    let mut received = receive(&mut pair, 300_000);
+    pair.client.write(&data[300_000..]).expect("room");
+    let before = pair.client.info(pair.now);
+    assert_eq!(before.path_mtu, 1_472);
+
+    let mut batch = Batch::new();
+    let to = pair.client.poll_transmit(pair.now, &mut batch);
+    assert!(to.is_some() && batch.len() > 1, "the window has room");
+    pair.client.handle_moved(pair.now, 0);
+    let info = pair.client.info(pair.now);
+    assert_eq!((info.path_mtu, info.srtt), (1_200, None));
+    assert_eq!(
+        (info.packets_sent, info.packets_lost),
+        (before.packets_sent, before.packets_lost)
+    );
+    let from = pair.sent.len();
+    pair.transmit();
+    let left = pair.sent[from..].iter().filter(|(_, up, _)| *up);
+    assert!(left.count() > 1, "at once");
+    received.extend(receive(&mut pair, 100_000));
+    assert!(received == data, "every byte, once and in order");
+}
+
+/// Nothing is in flight: the peer learns the new address all the same.
+#[test]
+fn a_host_that_has_moved_shows_itself() {
+    let mut pair = Pair::open(Config::default());
+    let from = pair.sent.len();
+    pair.client.handle_moved(pair.now, usize::MAX);
+    pair.transmit();
+    assert_eq!(pair.kinds_since(from), [(true, "PROBE")]);
+}

@@ -7,7 +7,7 @@ use crate::wire::Transmit;
 struct Rig {
     port: Port,
     peer: std::net::UdpSocket,
-    _poll: Poll,
+    poll: Poll,
 }
 
 impl Rig {
@@ -23,14 +23,18 @@ impl Rig {
         };
         let port = Port::open(poll.registry(), Token(1), &options).unwrap();
         lock(&port.faults).extend(faults);
-        Rig {
-            port,
-            peer,
-            _poll: poll,
-        }
+        Rig { port, peer, poll }
     }
 
     fn send(&self, now: Time, lens: &[usize]) -> Option<Stall> {
+        match self.try_send(now, lens) {
+            Sent::All => None,
+            Sent::Stalled(why) => Some(why),
+            sent => panic!("loopback takes all of it: {sent:?}"),
+        }
+    }
+
+    fn try_send(&self, now: Time, lens: &[usize]) -> Sent {
         let mut batch = Batch::new();
         for (number, len) in lens.iter().enumerate() {
             let room = batch.room(*len).unwrap();
@@ -42,11 +46,7 @@ impl Rig {
             from_ip: None,
             ecn: None,
         };
-        match self.port.send(now, &to, &batch) {
-            Sent::All => None,
-            Sent::Stalled(why) => Some(why),
-            Sent::TooLarge { .. } => panic!("loopback takes these sizes"),
-        }
+        self.port.send(now, &to, &batch)
     }
 
     /// The next datagrams: the number that fills each, and its length.
@@ -148,7 +148,7 @@ fn paths_without_offload_are_remembered_within_a_bound() {
 #[test]
 fn a_closed_port_loses_what_it_is_given() {
     let rig = Rig::new(&[]);
-    rig.port.close(rig._poll.registry());
+    rig.port.close(rig.poll.registry());
     assert_eq!(rig.send(Time::ZERO, &[100]), None);
     assert!(!rig.port.is_stalled());
     assert_eq!(
@@ -161,7 +161,7 @@ fn a_closed_port_loses_what_it_is_given() {
 #[test]
 fn a_stall_between_flush_and_unwatch_is_not_forgotten() {
     let mut rig = Rig::new(&[SendFailure::Full]);
-    let registry = rig._poll.registry().try_clone().unwrap();
+    let registry = rig.poll.registry().try_clone().unwrap();
     let now = Time::from_millis(1);
     assert_eq!(rig.send(now, &[100]), Some(Stall::Full));
     rig.port.watch_writable(&registry);
@@ -175,7 +175,7 @@ fn a_stall_between_flush_and_unwatch_is_not_forgotten() {
     rig.port.watch_writable(&registry);
     assert!(rig.port.is_stalled());
     let mut events = mio::Events::with_capacity(8);
-    rig._poll
+    rig.poll
         .poll(&mut events, Some(Duration::from_secs(2)))
         .unwrap();
     assert!(
@@ -232,4 +232,61 @@ fn datagrams_that_are_too_large_are_told_after_the_second_refusal() {
             "not the offload's fault"
         );
     }
+}
+
+#[test]
+fn a_way_that_is_gone_is_told_once_the_second_try_fails_too() {
+    use SendFailure::{Away, Offload};
+    let rig = Rig::new(&[Away]);
+    let now = Time::from_millis(1);
+    assert_eq!(
+        rig.send(now, &[100]),
+        None,
+        "it was the news of another packet"
+    );
+    assert_eq!(rig.receive(1), [(0, 100)]);
+    lock(&rig.port.faults).extend([Away, Away]);
+    assert_eq!(rig.try_send(now, &[100]), Sent::Away { before: 0 });
+    assert!(rig.is_silent());
+    assert!(!rig.port.is_stalled(), "nothing waits for it");
+
+    // As a batch is refused in the same words, nothing is learned about batches.
+    lock(&rig.port.faults).extend([Offload, Away, Away]);
+    assert_eq!(rig.try_send(now, &[100, 100]), Sent::Away { before: 0 });
+    assert!(!rig.port.is_paused(now, "127.0.0.1".parse().unwrap()));
+    assert_eq!(rig.send(now, &[100, 100]), None);
+    assert_eq!(rig.receive(2), [(0, 100), (1, 100)]);
+}
+
+#[test]
+fn what_waits_for_a_full_socket_is_lost_when_the_way_is_gone() {
+    use SendFailure::{Away, Full};
+    let rig = Rig::new(&[Full]);
+    let now = Time::from_millis(1);
+    assert_eq!(rig.send(now, &[100]), Some(Stall::Full));
+    lock(&rig.port.faults).extend([Away, Away]);
+    assert!(rig.port.flush(now).unwrap().is_empty());
+    assert!(!rig.port.is_stalled());
+    assert!(rig.is_silent());
+}
+
+/// Many share it, or it is where it was: there is nothing to move to.
+#[test]
+fn a_socket_is_replaced_only_by_one_of_another_address() {
+    let rig = Rig::new(&[]);
+    let registry = rig.poll.registry();
+    assert!(!rig.port.reopen(Time::from_millis(1), registry));
+    let options = SocketOptions::toward(rig.peer.local_addr().unwrap(), 1 << 20);
+    let port = Port::open(registry, Token(2), &options).unwrap();
+    assert!(!port.reopen(Time::from_millis(1), registry));
+    assert!(!port.has_lost_address());
+    let local = port.with_socket(Socket::local_addr).unwrap();
+    assert_eq!(local, port.local, "the socket has stayed");
+}
+
+#[test]
+fn another_socket_is_not_tried_more_often_than_each_tenth_of_a_second() {
+    let rig = Rig::new(&[]);
+    let tries = (0..1_000).filter(|ms| rig.port.may_reopen(Time::from_millis(*ms)));
+    assert_eq!(tries.count(), 10);
 }

@@ -251,7 +251,15 @@ fn errors_of_a_send_never_say_that_the_socket_is_broken() {
     assert_eq!(of(io::ErrorKind::WouldBlock, true), Full);
     assert_eq!(of(io::ErrorKind::ConnectionRefused, false), Poisoned);
     assert_eq!(of(io::ErrorKind::InvalidInput, true), Offload);
-    assert_eq!(of(io::ErrorKind::InvalidInput, false), Lost);
+    for kind in [
+        io::ErrorKind::InvalidInput,
+        io::ErrorKind::AddrNotAvailable,
+        io::ErrorKind::NetworkUnreachable,
+        io::ErrorKind::HostUnreachable,
+        io::ErrorKind::NetworkDown,
+    ] {
+        assert_eq!(of(kind, false), Away, "{kind:?}");
+    }
     assert_eq!(of(io::ErrorKind::PermissionDenied, false), Lost);
     let raw = |code, batch| SendFailure::of(&io::Error::from_raw_os_error(code), batch);
     assert_eq!(raw(codes::ENOBUFS, true), Congested);
