@@ -311,8 +311,8 @@ impl Turns {
     }
 
     /// Fires deadlines that mean silence of the peer, after its socket has been read to the end, or `most`
-    /// datagrams of it: what came
-    /// between the poll and now, or was too much for one turn, may be the answer that is missed.
+    /// datagrams of it: what came between the poll and now, or was too much for one turn, may be the answer
+    /// that is missed.
     fn fire_overdue(&mut self, now: Time, most: usize) {
         if self.overdue.is_empty() {
             return;

@@ -1,7 +1,8 @@
 //! One direction of a path: which datagrams get through it, when, and in what condition.
 //!
 //! A datagram passes the stages in this order: filters, partition, loss, MTU, ECN marks, duplication, corruption,
-//! queue and rate, a bottleneck that is shared with other links, delay and jitter. Sizes are those of the UDP payload; headers of UDP and IP count nothing.
+//! queue and rate, a bottleneck that is shared with other links, delay and jitter. Sizes are those of the UDP
+//! payload; headers of UDP and IP count nothing.
 
 use std::time::Duration;
 

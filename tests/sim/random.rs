@@ -1,5 +1,5 @@
-//! Scenarios drawn at random: paths, faults, applications, congestion control, clocks. Whatever happens, no byte is lost, doubled, moved or
-//! changed, and once the faults are over every connection comes to its end.
+//! Scenarios drawn at random: paths, faults, applications, congestion control, clocks. Whatever happens, no byte
+//! is lost, doubled, moved or changed, and once the faults are over every connection comes to its end.
 
 use std::time::Duration;
 

@@ -24,18 +24,24 @@ impl Connection {
         if !self.mtu.is_above_base(size) {
             return;
         }
-        let sent = u64::try_from(sent).unwrap_or(u64::MAX);
-        let mut outcome = std::mem::take(&mut self.outcome);
-        self.recovery
-            .unsend(self.batch_from.plus(sent), &mut outcome);
-        // The probe is settled here, as refused, and not in `repair`, as lost.
-        outcome.lost.retain(|contents| contents.mtu_probe.is_none());
-        self.outcome = outcome;
-        self.repair();
+        self.take_back(sent);
         if self.mtu.on_refused_here(now, size) {
             self.recovery.set_mtu(self.mtu.size());
         }
         self.settle(now);
+    }
+
+    /// Of the batch of the last poll only the first `sent` datagrams have left: the others count as never sent,
+    /// and what they carried is sent again.
+    pub(in crate::connection) fn take_back(&mut self, sent: usize) {
+        let sent = u64::try_from(sent).unwrap_or(u64::MAX);
+        let mut outcome = std::mem::take(&mut self.outcome);
+        self.recovery
+            .unsend(self.batch_from.plus(sent), &mut outcome);
+        // A probe of the MTU that never left is no news about the path: `repair` would take it as lost.
+        outcome.lost.retain(|contents| contents.mtu_probe.is_none());
+        self.outcome = outcome;
+        self.repair();
     }
 
     /// The size of a probe that is worth sending now, if any: data waits to profit from it, and nothing is

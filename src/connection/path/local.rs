@@ -13,20 +13,15 @@ impl Connection {
 
     /// This side's address has changed, and with it the path. Of the batch of the last
     /// [`Connection::poll_transmit`] only the first `sent` datagrams left before; the others (none for
-    /// `usize::MAX`) are unsaid, and their data is sent again. The driver goes on polling: a PROBE shows the peer the new address, if nothing else
-    /// does (docs/WIRE.md, "Changes of address"). While the connection opens, its own timers repeat what is needed.
+    /// `usize::MAX`) are unsaid, and their data is sent again. The driver goes on polling: a PROBE shows the peer
+    /// the new address, if nothing else does (docs/WIRE.md, "Changes of address"). While the connection opens,
+    /// its own timers repeat what is needed.
     pub fn handle_moved(&mut self, now: Time, sent: usize) {
         self.advance(now);
         if self.phase != Phase::Open {
             return;
         }
-        let sent = u64::try_from(sent).unwrap_or(u64::MAX);
-        let mut outcome = std::mem::take(&mut self.outcome);
-        self.recovery
-            .unsend(self.batch_from.plus(sent), &mut outcome);
-        outcome.lost.retain(|contents| contents.mtu_probe.is_none());
-        self.outcome = outcome;
-        self.repair();
+        self.take_back(sent);
         self.follow(now, PathAction::Moved);
         self.wants.liveness = true;
         self.settle(now);

@@ -86,7 +86,8 @@ impl Rig {
     }
 
     /// Two packets leave and are acknowledged, but the acknowledgement lies in the client's socket, behind
-    /// `before` datagrams of nothing, and the client asked for the last time before it came. How many packets were sent, and when the client wants to probe.
+    /// `before` datagrams of nothing, and the client asked for the last time before it came. Returns how many
+    /// packets were sent, and when the client wants to probe.
     fn answer_behind(&mut self, before: usize) -> (u64, Time) {
         self.cell
             .with(|state, _| state.connection.write(&[7; 2_200]).unwrap());
@@ -118,10 +119,11 @@ impl Rig {
         info.bytes_received == 2_200
     }
 
-    /// Whether the answer was heard in time: everything arrived, and no probe was sent for it.
-    fn was_heard(&self, sent: u64) -> bool {
+    /// The answer was heard in time: everything arrived, and no probe was sent for it.
+    fn assert_heard(&self, sent: u64) {
         let info = self.cell.lock().connection.info(clock::now());
-        info.packets_in_flight == 0 && info.packets_sent == sent
+        let heard = info.packets_in_flight == 0 && info.packets_sent == sent;
+        assert!(heard, "{info:?}");
     }
 }
 
@@ -147,11 +149,7 @@ fn an_answer_that_came_after_the_poll_is_read_before_a_timeout_fires() {
     let mut rig = Rig::new();
     let (sent, due) = rig.answer_behind(0);
     rig.client.turns.serve(due);
-    assert!(
-        rig.was_heard(sent),
-        "{:?}",
-        rig.cell.lock().connection.info(clock::now())
-    );
+    rig.assert_heard(sent);
 }
 
 #[test]
@@ -160,11 +158,7 @@ fn an_answer_behind_more_datagrams_than_a_turn_receives_is_read_before_a_timeout
     let (sent, due) = rig.answer_behind(3 * DATAGRAMS_PER_TURN);
     rig.client.turns.wait(Some(Time::ZERO)).unwrap();
     rig.client.turns.serve(due);
-    assert!(
-        rig.was_heard(sent),
-        "{:?}",
-        rig.cell.lock().connection.info(clock::now())
-    );
+    rig.assert_heard(sent);
 }
 
 /// Whoever writes late finds the timeout due before the loop does.
@@ -178,11 +172,7 @@ fn a_thread_that_writes_leaves_the_timeout_to_who_reads_the_socket() {
         sent
     );
     rig.client.turns.serve(due);
-    assert!(
-        rig.was_heard(sent),
-        "{:?}",
-        rig.cell.lock().connection.info(clock::now())
-    );
+    rig.assert_heard(sent);
 }
 
 /// However much comes, a timeout waits for a bounded part of it.
