@@ -21,6 +21,8 @@ pub(crate) struct Flow {
     pub(crate) stack: String,
     /// Mbit/s of content that arrived in the time that counts.
     pub(crate) goodput: f64,
+    /// Mbit/s of content from the first byte on.
+    pub(crate) overall: f64,
     /// Packets sent again, of all packets; over all kernel flows together for kernel TCP.
     pub(crate) retransmitted: f64,
     /// The transport's own words at the end.
@@ -71,14 +73,15 @@ fn timed(
     if !answer.right {
         return Err(io::Error::other("the content arrived altered"));
     }
-    let counted = until - skip;
+    let rate = |bytes: u64, time: Duration| bytes as f64 * 8.0 / time.as_secs_f64() / 1e6;
     let Counters {
         sent,
         retransmitted,
     } = counters(&*connection)?;
     Ok(Flow {
         stack: stack.to_string(),
-        goodput: answer.counted as f64 * 8.0 / counted.as_secs_f64() / 1e6,
+        goodput: rate(answer.counted, until - skip),
+        overall: rate(answer.before + answer.counted, until),
         retransmitted: retransmitted as f64 / sent.max(1) as f64,
         info: connection.describe(),
     })

@@ -48,7 +48,7 @@ enum Command {
         /// Paths of at most 10 Mbit/s measured at a time
         #[arg(long, default_value_t = 1)]
         jobs: usize,
-        /// Only what has this in its name or path
+        /// Only what has all of these in its name or path
         #[arg(long)]
         only: Vec<String>,
     },

@@ -15,6 +15,8 @@ pub(crate) enum Order {
 /// What the server saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
+    /// Bytes that came before the time that counts.
+    pub(crate) before: u64,
     /// Bytes that count.
     pub(crate) counted: u64,
     /// Whether every byte was right.
@@ -51,13 +53,15 @@ impl Order {
 
 impl Answer {
     pub(crate) fn write(self, to: &mut dyn Write) -> io::Result<()> {
+        to.write_all(&self.before.to_le_bytes())?;
         to.write_all(&self.counted.to_le_bytes())?;
         to.write_all(&u64::from(self.right).to_le_bytes())
     }
 
     pub(crate) fn read(from: &mut dyn Read) -> io::Result<Answer> {
-        let [counted, right] = read_words(from)?;
+        let [before, counted, right] = read_words(from)?;
         Ok(Answer {
+            before,
             counted,
             right: right == 1,
         })

@@ -20,7 +20,7 @@ pub(crate) struct Figure {
 pub(crate) const GOODPUT: Figure = Figure {
     file: "goodput.svg",
     title: "Goodput, share of the link's rate",
-    value: |one| Some(one.flows.first()?.goodput / one.path.rate),
+    value: |one| Some(one.flows.first()?.overall / one.path.rate),
     most: 1.0,
 };
 

@@ -8,6 +8,9 @@ const ROUND_TRIPS: [f64; 3] = [10.0, 40.0, 200.0];
 const LOSSES: [f64; 4] = [0.0, 0.1, 1.0, 5.0];
 const QUEUES: [f64; 3] = [0.25, 1.0, 5.0];
 
+/// Seconds after which a flow alone on its path has found its rate.
+pub(crate) const START: u64 = 3;
+
 /// The stacks of the matrix: ours, and the kernel's of the same algorithm.
 pub(crate) const PAIRS: [(&str, &str); 3] = [
     ("aqueduct:newreno", "tcp:reno"),
@@ -95,7 +98,7 @@ pub(crate) fn matrix(seconds: u64) -> Vec<Task> {
             path,
             work: Work::Flows {
                 stacks: vec![stack],
-                skip: 0,
+                skip: START,
                 until: seconds,
             },
         })
@@ -207,7 +210,7 @@ pub(crate) fn figures(seconds: u64) -> Vec<Task> {
             path,
             work: Work::Flows {
                 stacks: vec![stack(name)],
-                skip: 3,
+                skip: START,
                 until: seconds,
             },
         })

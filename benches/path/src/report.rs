@@ -7,7 +7,7 @@ use std::path::{Path as File, PathBuf};
 
 use crate::path::Path;
 use crate::picture;
-use crate::plan::{PAIRS, cells};
+use crate::plan::{PAIRS, START, cells};
 use crate::results::{Result, Results, jain, percentile};
 
 /// Writes `path.md` and the pictures into the directory.
@@ -41,7 +41,7 @@ fn matrix(results: &Results, text: &mut String) {
     line(
         text,
         format_args!(
-            "| path | algorithm | goodput, Mbit/s: ours, kernel, ratio | p95 of the round trip, ms: ours, kernel | sent again, %: ours, kernel |\n|---|---|---|---|---|"
+            "| path | algorithm | goodput, Mbit/s: ours, kernel, ratio | after {START} s, share of the link: ours, kernel | p95 of the round trip, ms: ours, kernel | sent again, %: ours, kernel |\n|---|---|---|---|---|---|"
         ),
     );
     let mut ratios = Vec::new();
@@ -56,15 +56,17 @@ fn matrix(results: &Results, text: &mut String) {
             let (Some(own), Some(other)) = (a.flows.first(), b.flows.first()) else {
                 continue;
             };
-            let ratio = own.goodput / other.goodput;
+            let ratio = own.overall / other.overall;
             ratios.push((ours, ratio));
             line(
                 text,
                 format_args!(
-                    "| {path} | {} | {:.2}, {:.2}, {ratio:.2} | {:.0}, {:.0} | {:.2}, {:.2} |",
+                    "| {path} | {} | {:.2}, {:.2}, {ratio:.2} | {:.3}, {:.3} | {:.0}, {:.0} | {:.2}, {:.2} |",
                     ours.trim_start_matches("aqueduct:"),
-                    own.goodput,
-                    other.goodput,
+                    own.overall,
+                    other.overall,
+                    own.goodput / path.rate,
+                    other.goodput / path.rate,
                     delay(a),
                     delay(b),
                     own.retransmitted * 100.0,

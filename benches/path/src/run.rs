@@ -48,7 +48,7 @@ pub(crate) fn run(
     let results = Results::open(out)?;
     let wanted = |task: &Task| {
         let text = format!("{} on {}", task.name(), task.path);
-        only.is_empty() || only.iter().any(|part| text.contains(part.as_str()))
+        only.iter().all(|part| text.contains(part.as_str()))
     };
     let tasks: Vec<_> = plans
         .iter()

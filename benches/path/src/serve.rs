@@ -66,6 +66,7 @@ fn take(connection: &mut dyn Connection, checker: &mut Checker, most: usize) -> 
 
 fn answer(checker: &Checker, before: u64) -> Answer {
     Answer {
+        before,
         counted: checker.total() - before,
         right: checker.is_right(),
     }
