@@ -45,7 +45,7 @@ enum Command {
         /// Seconds of a flow alone on its path
         #[arg(long, default_value_t = 20)]
         seconds: u64,
-        /// Paths of at most 10 Mbit/s measured at a time
+        /// Paths of at most 100 Mbit/s measured at a time
         #[arg(long, default_value_t = 1)]
         jobs: usize,
         /// Only what has all of these in its name or path

@@ -12,8 +12,8 @@ use crate::path::Link;
 use crate::plan::{self, Task, Work};
 use crate::results::{Result, Results};
 
-/// Slower paths than this leave the processors idle: several may be measured at a time, Mbit/s.
-const SLOW: f64 = 10.0;
+/// Paths up to this rate leave the processors mostly idle: several may be measured at a time, Mbit/s.
+const SLOW: f64 = 100.0;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Plan {
