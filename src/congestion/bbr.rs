@@ -22,6 +22,8 @@
 //!   configuration) and come without a queue do not lower the short-term bounds; more of them without a queue
 //!   lower the rate once, to Beta. The draft's rate falls by the loss rate in every round between two probes.
 //!   What is lost when the flow's rate cannot be the cause, a probe may lose too (`loss_round`).
+//! * Losses end Startup only with a queue, or above 10 %: what is lost by chance does not say that the pipe is
+//!   full (`startup`).
 //! * One packet is no loss rate: a probe has gone too far when two are lost (`probe_bw`).
 //! * A probe that brings a queue and no rate ends a round earlier, and one that lost too much leaves
 //!   headroom at once; Down leaves it as Cruise does, but never of what the path holds without a queue
@@ -325,14 +327,19 @@ impl Bbr {
         if self.by_the_draft || !knows_path {
             return Verdict::Congestion;
         }
-        self.losses.judge(Judge {
+        self.losses.judge(self.judge(is_draining))
+    }
+
+    /// What a verdict on losses rests on.
+    fn judge(&self, is_draining: bool) -> Judge {
+        Judge {
             noise: self.noise,
             noise_max: NOISE_MAX.max(self.noise),
             min_rtt: self.min_rtt.min_rtt(),
             mtu: self.mtu,
             is_draining,
             is_cut: self.short_term.is_cut_once(self.max_bw.max_bw()),
-        })
+        }
     }
 
     /// Thousandths of what is in flight that a probe may lose: `LossThresh` above what is lost anyway, or

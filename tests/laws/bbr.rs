@@ -131,6 +131,20 @@ fn lossy_paths_carry_what_they_must() {
     }
 }
 
+/// From the first packet on, as one sees it who transfers over such a path; acknowledgements are lost, too.
+#[test]
+fn a_path_that_loses_one_packet_in_twenty_is_found_at_once() {
+    for seed in 44..50 {
+        let mut lab = Lab::new(seed, drop_tail(mbit(100), ms(40), 1.0));
+        let plan = FlowPlan::new(Congestion::Bbr, ms(40))
+            .loss(Loss::random(0.05))
+            .loss_back(Loss::random(0.05));
+        println!("seed {seed}:");
+        let got = alone_with(&mut lab, plan, config(Congestion::Bbr), (ms(0), secs(20)));
+        assert!(got.goodput >= 50.0, "{seed}: {got:?}");
+    }
+}
+
 #[test]
 fn what_the_configuration_tolerates_costs_only_itself() {
     let mut lab = Lab::new(33, drop_tail(mbit(100), ms(40), 1.0));
