@@ -28,6 +28,7 @@
 //! * A probe that brings a queue and no rate ends a round earlier, and one that lost too much leaves
 //!   headroom at once; Down leaves it as Cruise does, but never of what the path holds without a queue
 //!   (`probe_bw`, `control`). Others find room sooner, and the round trip stays shorter.
+//! * A path that is found empty when it is time to measure is not emptied to be measured (`min_rtt`).
 //! * A path of more than 250 ms measures its round trip less often than every five seconds (`min_rtt`).
 
 mod arithmetic;
@@ -273,7 +274,7 @@ impl Bbr {
         self.check_startup_done(rs);
         self.check_drain_done(rs);
         self.update_probe_bw_cycle_phase(rs);
-        self.min_rtt.update(rs.now, rs.rtt);
+        self.update_min_rtt(rs);
         self.check_probe_rtt(rs);
         if self.losses.loss_round_start {
             self.short_term.on_round_end(rs);
@@ -317,6 +318,14 @@ impl Bbr {
             }
             Verdict::Congestion => self.short_term.adapt(max_bw, self.cwnd),
         }
+    }
+
+    /// `UpdateMinRTT`.
+    fn update_min_rtt(&mut self, rs: &Rs) {
+        if let Some(rtt) = rs.rtt.filter(|_| !self.by_the_draft) {
+            self.min_rtt.confirm(rs.now, rtt);
+        }
+        self.min_rtt.update(rs.now, rs.rtt);
     }
 
     /// What the losses of the round that ends are. Only a flow that knows its path can tell.
