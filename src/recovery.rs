@@ -426,8 +426,9 @@ impl Recovery {
     }
 
     fn repace(&mut self, now: Time) {
-        let paced = self.rtt.srtt().filter(|&srtt| srtt >= PACED_RTT_MIN);
-        let rate = paced.map_or(0, |srtt| self.controller.pacing_rate(srtt));
+        let is_paced = self.rtt.srtt().is_some_and(|srtt| srtt >= PACED_RTT_MIN);
+        let spreading = self.rtt.spreading().filter(|_| is_paced);
+        let rate = spreading.map_or(0, |rtt| self.controller.pacing_rate(rtt));
         self.pacer.set_rate(now, rate);
         self.pacer.set_quantum(self.controller.send_quantum());
     }

@@ -22,10 +22,13 @@
 //!   configuration) and come without a queue do not lower the short-term bounds; more of them without a queue
 //!   lower the rate once, to Beta. The draft's rate falls by the loss rate in every round between two probes.
 //!   What is lost when the flow's rate cannot be the cause, a probe may lose too (`loss_round`).
+//! * Losses end Startup only with a queue, or above 10 %: what is lost by chance does not say that the pipe is
+//!   full (`startup`).
 //! * One packet is no loss rate: a probe has gone too far when two are lost (`probe_bw`).
 //! * A probe that brings a queue and no rate ends a round earlier, and one that lost too much leaves
 //!   headroom at once; Down leaves it as Cruise does, but never of what the path holds without a queue
 //!   (`probe_bw`, `control`). Others find room sooner, and the round trip stays shorter.
+//! * A path that is found empty when it is time to measure is not emptied to be measured (`min_rtt`).
 //! * A path of more than 250 ms measures its round trip less often than every five seconds (`min_rtt`).
 
 mod arithmetic;
@@ -271,7 +274,7 @@ impl Bbr {
         self.check_startup_done(rs);
         self.check_drain_done(rs);
         self.update_probe_bw_cycle_phase(rs);
-        self.min_rtt.update(rs.now, rs.rtt);
+        self.update_min_rtt(rs);
         self.check_probe_rtt(rs);
         if self.losses.loss_round_start {
             self.short_term.on_round_end(rs);
@@ -317,6 +320,14 @@ impl Bbr {
         }
     }
 
+    /// `UpdateMinRTT`.
+    fn update_min_rtt(&mut self, rs: &Rs) {
+        if let Some(rtt) = rs.rtt.filter(|_| !self.by_the_draft) {
+            self.min_rtt.confirm(rs.now, rtt);
+        }
+        self.min_rtt.update(rs.now, rs.rtt);
+    }
+
     /// What the losses of the round that ends are. Only a flow that knows its path can tell.
     fn judge_losses(&mut self) -> Verdict {
         let is_down = self.state == State::ProbeBwDown;
@@ -325,14 +336,19 @@ impl Bbr {
         if self.by_the_draft || !knows_path {
             return Verdict::Congestion;
         }
-        self.losses.judge(Judge {
+        self.losses.judge(self.judge(is_draining))
+    }
+
+    /// What a verdict on losses rests on.
+    fn judge(&self, is_draining: bool) -> Judge {
+        Judge {
             noise: self.noise,
             noise_max: NOISE_MAX.max(self.noise),
             min_rtt: self.min_rtt.min_rtt(),
             mtu: self.mtu,
             is_draining,
             is_cut: self.short_term.is_cut_once(self.max_bw.max_bw()),
-        })
+        }
     }
 
     /// Thousandths of what is in flight that a probe may lose: `LossThresh` above what is lost anyway, or

@@ -9,6 +9,10 @@ const EAGER_PACKETS: u64 = 30;
 /// Packets in a flight whose last one asks. A lone request does not, so that the answer carries the
 /// acknowledgement.
 const FLIGHT: u32 = 4;
+/// In a window of so few packets each second one that is held back asks, as TCP's receivers acknowledge (RFC 5681
+/// s4.2): while four are waited for, a small window leaves its path idle.
+const SMALL_WINDOW: u64 = 64;
+const SMALL_FLIGHT: u32 = 2;
 /// Acknowledgements in a window that are enough where none is lost (draft-ietf-ccwg-bbr: four in a round trip
 /// keep samples good). The receiver's timer of a quarter of a round trip sends so many unasked.
 const PER_WINDOW: u64 = 4;
@@ -60,9 +64,11 @@ impl Imm {
         self.since = if packet.is_first { 1 } else { self.since + 1 };
         let starting = packet.sent < EAGER_PACKETS && (packet.has_more || !packet.is_first);
         let ends_flight = !packet.has_more || packet.is_held_back;
+        let is_small = packet.window <= SMALL_WINDOW && packet.has_more;
+        let flight = if is_small { SMALL_FLIGHT } else { FLIGHT };
         let imm = packet.must
             || starting
-            || (ends_flight && self.since >= FLIGHT)
+            || (ends_flight && self.since >= flight)
             || self
                 .interval(packet.window)
                 .is_some_and(|interval| !packet.is_first && u64::from(self.since) >= interval);
@@ -145,6 +151,18 @@ mod tests {
             asked,
             [false, false, false, true, false, false, false, true]
         );
+    }
+
+    #[test]
+    fn what_a_small_window_holds_back_asks_behind_a_flight_of_two() {
+        let mut imm = Imm::default();
+        let held = Leaving {
+            is_held_back: true,
+            window: SMALL_WINDOW,
+            ..MIDST
+        };
+        let asked: Vec<bool> = (0..4).map(|_| imm.wants(held)).collect();
+        assert_eq!(asked, [false, true, false, true]);
     }
 
     #[test]

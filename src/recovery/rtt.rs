@@ -103,6 +103,14 @@ impl RttEstimator {
             .map_or(INITIAL_RTT, |estimate| estimate.srtt.max(estimate.latest))
     }
 
+    /// The smaller of the smoothed round trip and the latest one: how fast a window may be spread. While a queue
+    /// drains the smoothed one stays behind by several round trips, and would hold a small window back by as much as
+    /// the queue was long. `None` before the first sample.
+    pub fn spreading(&self) -> Option<Duration> {
+        self.estimate
+            .map(|estimate| estimate.srtt.min(estimate.latest))
+    }
+
     /// The next sample becomes the minimum: the path may have changed (RFC 9002 s5.2).
     pub fn forget_min_rtt(&mut self) {
         self.lately.forget();
@@ -164,6 +172,17 @@ mod tests {
         assert_eq!(rtt.srtt(), Some(ms(100)));
         assert_eq!(rtt.rttvar(), ms(50));
         assert_eq!(rtt.min_rtt(), Some(ms(100)));
+    }
+
+    #[test]
+    fn a_queue_that_is_gone_does_not_spread_the_window_any_more() {
+        let mut rtt = RttEstimator::default();
+        assert_eq!(rtt.spreading(), None);
+        rtt.sample(ms(80), ms(0));
+        rtt.sample(ms(40), ms(0));
+        assert_eq!((rtt.srtt(), rtt.spreading()), (Some(ms(75)), Some(ms(40))));
+        rtt.sample(ms(300), ms(0));
+        assert_eq!(rtt.spreading(), rtt.srtt(), "a late one slows nothing down");
     }
 
     #[test]

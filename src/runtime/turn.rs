@@ -84,8 +84,8 @@ impl Turns {
         }
     }
 
-    /// Takes one turn; sleeps until `limit` at the longest. The clock is read once, after the wait; and again
-    /// before a connection is told that its peer was silent.
+    /// Takes one turn; sleeps until `limit` at the longest. The clock is read after the wait; again after every
+    /// train that was received; and again before a connection is told that its peer was silent.
     pub(crate) fn turn(&mut self, limit: Option<Time>) -> io::Result<Flow> {
         self.wait(limit)?;
         Ok(self.serve(clock::now()))
@@ -183,6 +183,9 @@ impl Turns {
             };
             match port.receive(&mut self.receiver) {
                 Ok(train) => {
+                    // What was received came before this moment, but perhaps after `now`, if the thread was stopped
+                    // in between; told the earlier time, a connection would measure less than the round trip.
+                    let now = clock::now().max(now);
                     datagrams += self.deliver(&port, now, &train);
                     self.ready.push_back(port);
                 }

@@ -66,21 +66,41 @@ fn with_loss(congestion: Congestion, (rate, rtt): (u64, u64), loss: f64) -> Outc
     alone(&mut lab, plan)
 }
 
+/// Rate, round trip and queue of paths on which one flow is alone.
+const STEADY: [(u64, u64, f64); 6] = [
+    (100, 40, 1.0),
+    (100, 40, 5.0),
+    (20, 200, 1.0),
+    (10, 10, 4.0),
+    (2, 100, 2.0),
+    (500, 10, 1.0),
+];
+
+/// What one flow of `congestion` makes of each of these paths, and what half of its round trip is.
+fn steady(congestion: &Congestion) -> Vec<(Outcome, Duration)> {
+    let outcome = |(rate, rtt, bdps)| {
+        let mut lab = Lab::new(31, drop_tail(mbit(rate), ms(rtt), bdps));
+        println!("{congestion:?}, {rate} Mbit/s, {rtt} ms, {bdps} BDP:");
+        let got = alone(&mut lab, FlowPlan::new(congestion.clone(), ms(rtt)));
+        (got, ms(rtt) / 2)
+    };
+    STEADY.into_iter().map(outcome).collect()
+}
+
+/// One hundredth is the margin of the pacing, two are for looking at the empty path.
+#[test]
+fn a_steady_flow_of_the_draft_fills_its_path() {
+    for (got, _) in steady(&by_the_draft()) {
+        assert!((0.93..=0.99).contains(&got.used), "{got:?}");
+    }
+}
+
+/// Ours sees the path empty without making it so: only the margin is left, and probes use that too.
 #[test]
 fn a_steady_flow_fills_its_path_and_leaves_the_queue_short() {
-    for (rate, rtt, bdps) in [
-        (100, 40, 1.0),
-        (100, 40, 5.0),
-        (20, 200, 1.0),
-        (10, 10, 4.0),
-        (2, 100, 2.0),
-        (500, 10, 1.0),
-    ] {
-        let mut lab = Lab::new(31, drop_tail(mbit(rate), ms(rtt), bdps));
-        println!("{rate} Mbit/s, {rtt} ms, {bdps} BDP:");
-        let got = alone(&mut lab, FlowPlan::new(Congestion::Bbr, ms(rtt)));
-        assert!((0.93..=0.99).contains(&got.used), "{got:?}");
-        assert!(got.wait <= ms(rtt) / 2, "{got:?}");
+    for (got, half) in steady(&Congestion::Bbr) {
+        assert!((0.96..=0.995).contains(&got.used), "{got:?}");
+        assert!(got.wait <= half, "{got:?}");
     }
 }
 
@@ -128,6 +148,20 @@ fn lossy_paths_carry_what_they_must() {
     ] {
         let got = with_loss(Congestion::Bbr, path, loss);
         assert!(got.goodput >= least, "{path:?} {loss}: {got:?}");
+    }
+}
+
+/// From the first packet on, as one sees it who transfers over such a path; acknowledgements are lost, too.
+#[test]
+fn a_path_that_loses_one_packet_in_twenty_is_found_at_once() {
+    for seed in 44..50 {
+        let mut lab = Lab::new(seed, drop_tail(mbit(100), ms(40), 1.0));
+        let plan = FlowPlan::new(Congestion::Bbr, ms(40))
+            .loss(Loss::random(0.05))
+            .loss_back(Loss::random(0.05));
+        println!("seed {seed}:");
+        let got = alone_with(&mut lab, plan, config(Congestion::Bbr), (ms(0), secs(20)));
+        assert!(got.goodput >= 50.0, "{seed}: {got:?}");
     }
 }
 

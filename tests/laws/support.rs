@@ -130,6 +130,8 @@ pub(crate) struct FlowPlan {
     pub(crate) rtt: Duration,
     /// Loss before the bottleneck.
     pub(crate) loss: Loss,
+    /// Loss on the way back.
+    pub(crate) loss_back: Loss,
     /// Whether the flow goes through the bottleneck.
     pub(crate) is_shared: bool,
 }
@@ -140,12 +142,18 @@ impl FlowPlan {
             congestion,
             rtt,
             loss: Loss::None,
+            loss_back: Loss::None,
             is_shared: true,
         }
     }
 
     pub(crate) fn loss(mut self, loss: Loss) -> Self {
         self.loss = loss;
+        self
+    }
+
+    pub(crate) fn loss_back(mut self, loss: Loss) -> Self {
+        self.loss_back = loss;
         self
     }
 }
@@ -225,7 +233,8 @@ impl Lab {
             there = there.through(self.queue);
         }
         self.sim.link_one_way(sender, receiver, there);
-        self.sim.link_one_way(receiver, sender, way);
+        let back = way.loss(plan.loss_back);
+        self.sim.link_one_way(receiver, sender, back);
         let listening = self::config(Congestion::default());
         self.sim.listen(receiver, listening, Sink::new);
         let started = self.sim.now();

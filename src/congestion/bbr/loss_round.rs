@@ -165,6 +165,16 @@ impl LossRound {
         self.innocent.per_mille()
     }
 
+    /// Whether the round had neither queue nor mark, and what was lost since the packet of `rs` left agrees with
+    /// what a bad path loses, whatever the rate.
+    pub(super) fn is_innocent(&self, rs: &Rs, judge: &Judge) -> bool {
+        let seen = History {
+            lost: rs.lost,
+            all: rs.tx_in_flight,
+        };
+        !self.marked && !self.has_queue(judge.min_rtt) && seen.is_few(judge.noise_max, judge.mtu)
+    }
+
     /// Whether not even the fastest packet of the round found the path empty.
     fn has_queue(&self, min_rtt: Option<Duration>) -> bool {
         let (Some(least), Some(min_rtt)) = (self.min_rtt, min_rtt) else {

@@ -12,6 +12,9 @@ const PROBE_RTT_ROUNDS: u32 = 20;
 /// `MinRTTFilterLen`, in those intervals: the last measurement is still known during the next.
 const MIN_RTT_FILTER_LEN: u32 = 2;
 
+/// A round trip that is longer than the smallest by no more than this part of it finds the path as empty.
+const SAME_SHARE: u32 = 32;
+
 /// A measurement, and when it was made.
 #[derive(Clone, Copy, Debug)]
 struct Stamped {
@@ -60,6 +63,21 @@ impl MinRtt {
         }
     }
 
+    /// An acknowledgement came that measured `rtt`. If it is time to look, and that found the path as empty as it
+    /// was ever seen, there is nothing to make room for: the smallest is confirmed. It is kept as it was, or it
+    /// would creep upward where a queue grows slowly. (The draft empties the path all the same.)
+    pub(super) fn confirm(&mut self, now: Time, rtt: Duration) {
+        let (interval, is_empty) = (self.interval(), |min| rtt <= min + min / SAME_SHARE);
+        let is_due = (self.recent).is_some_and(|recent| now > recent.at + interval);
+        if let Some(least) = self.min_rtt().filter(|&min| is_due && is_empty(min)) {
+            let confirmed = Some(Stamped {
+                rtt: least.min(rtt),
+                at: now,
+            });
+            (self.min, self.recent) = (confirmed, confirmed);
+        }
+    }
+
     fn interval(&self) -> Duration {
         let min_rtt = self.min_rtt().unwrap_or_default();
         PROBE_RTT_INTERVAL.max(min_rtt.saturating_mul(PROBE_RTT_ROUNDS))
@@ -98,6 +116,24 @@ mod tests {
         filter.update(Time::from_millis(20_001), ms(1_100));
         assert!(filter.probe_rtt_expired());
         assert_eq!(filter.min_rtt(), ms(1_000));
+    }
+
+    #[test]
+    fn a_path_that_is_found_empty_in_time_need_not_be_emptied() {
+        let mut filter = MinRtt::default();
+        filter.update(Time::ZERO, ms(64));
+        for (millis, rtt, is_expired) in [
+            (5_001, 66, false),
+            (10_002, 66, false),
+            (10_003, 70, false),
+            (15_003, 67, true),
+        ] {
+            let (now, rtt) = (Time::from_millis(millis), Duration::from_millis(rtt));
+            filter.confirm(now, rtt);
+            filter.update(now, Some(rtt));
+            assert_eq!(filter.probe_rtt_expired(), is_expired, "{millis}");
+            assert_eq!(filter.min_rtt(), ms(64), "it does not creep");
+        }
     }
 
     #[test]

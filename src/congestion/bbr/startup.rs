@@ -42,12 +42,20 @@ impl Bbr {
         let is_high = self.losses.loss_round_start
             && self.losses.ranges() >= STARTUP_FULL_LOSS_CNT
             && self.is_inflight_too_high(rs.lost, rs.tx_in_flight);
-        if !is_high {
+        if !is_high || self.is_startup_loss_innocent(rs) {
             return;
         }
         self.interrupt(Interrupted::Startup);
         self.full_pipe.fill();
         self.long_term.inflight_longterm = self.bdp().max(self.short_term.inflight_latest());
+    }
+
+    /// Whether the losses of the round that ends came without a queue, and are no more than a bad path loses
+    /// by itself. Startup sends nearly twice what arrives: where that is too much, a queue has to grow, or, if
+    /// there is none, much more has to be lost. (The draft ends Startup here, too, at a rate that chance
+    /// chooses: where one packet of twenty is lost, at a third or a tenth of what the path carries.)
+    fn is_startup_loss_innocent(&self, rs: &Rs) -> bool {
+        !self.by_the_draft && self.losses.is_innocent(rs, &self.judge(false))
     }
 
     /// `CheckDrainDone`.

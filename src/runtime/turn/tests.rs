@@ -161,6 +161,31 @@ fn an_answer_behind_more_datagrams_than_a_turn_receives_is_read_before_a_timeout
     rig.assert_heard(sent);
 }
 
+/// The process was stopped after it had read the clock, and meanwhile the answer came. A round trip that is measured
+/// shorter than the path is believed for ten seconds: the path then seems to have a queue always.
+#[test]
+fn a_thread_that_was_stopped_measures_no_round_trip_shorter_than_the_true_one() {
+    let mut rig = Rig::new();
+    let shortest = |rig: &Rig| {
+        let info = rig.cell.lock().connection.info(clock::now());
+        info.min_rtt.unwrap()
+    };
+    let before = shortest(&rig);
+    let stale = clock::now();
+    rig.cell
+        .with(|state, _| state.connection.write(&[7; 2_200]).unwrap());
+    let left = clock::now();
+    while !rig.has_answered() {
+        rig.server.turn();
+    }
+    let took = clock::now() - left;
+    rig.client.turns.wait(Some(Time::ZERO)).unwrap();
+    rig.client.turns.serve(stale);
+    assert_eq!(rig.in_flight(), 0, "the answer was read");
+    let after = shortest(&rig);
+    assert!(after >= before.min(took), "{after:?} {before:?} {took:?}");
+}
+
 /// Whoever writes late finds the timeout due before the loop does.
 #[test]
 fn a_thread_that_writes_leaves_the_timeout_to_who_reads_the_socket() {

@@ -17,6 +17,7 @@ fn a01_startup_ends_when_the_rate_does_not_grow_for_three_rounds() {
 #[test]
 fn a02_startup_ends_by_loss_also_when_the_application_is_the_limit() {
     let mut flow = Flow::new(usual());
+    flow.bbr = Bbr::by_the_draft(Setup::new(1_200));
     flow.app = App::Rate(30 * MBIT);
     flow.run(secs(1));
     assert_eq!(flow.bbr.state, State::Startup);

@@ -68,13 +68,35 @@ fn startup_counts_runs_of_losses_and_not_packets() {
     }
 }
 
+/// The rate at which Startup ends where `loss_ppm` of a million packets are lost, hundredths of the path's.
+fn rate_after_startup(by_the_draft: bool, seed: u64, loss_ppm: u64) -> u64 {
+    let setup = Setup {
+        seed,
+        ..Setup::new(1_200)
+    };
+    let mut flow = Flow::with(usual(), setup);
+    flow.bbr.by_the_draft = by_the_draft;
+    flow.path.loss_ppm = loss_ppm;
+    flow.run_while(flow.now + secs(5), |flow| flow.bbr.state == State::Startup);
+    assert!(flow.bbr.full_pipe.full_bw_reached, "{loss_ppm}");
+    flow.bbr.max_bw.max_bw() * 100 / flow.path.rate
+}
+
 #[test]
 fn high_loss_ends_startup_though_the_rate_grows() {
-    let mut flow = Flow::new(usual());
-    flow.path.loss_ppm = 100_000;
-    flow.run(secs(2));
-    assert!(flow.bbr.full_pipe.full_bw_reached);
-    assert_ne!(flow.bbr.state, State::Startup);
+    for seed in 0..20 {
+        let draft = rate_after_startup(true, seed, 100_000);
+        let ours = rate_after_startup(false, seed, 300_000);
+        assert!(draft <= 50 && ours <= 50, "seed {seed}: {draft} {ours}");
+    }
+}
+
+#[test]
+fn losses_without_a_queue_do_not_end_startup_before_the_path_is_full() {
+    for seed in 0..20 {
+        let rate = rate_after_startup(false, seed, 50_000);
+        assert!(rate >= 85, "seed {seed}: {rate}");
+    }
 }
 
 #[test]
