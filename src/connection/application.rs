@@ -98,6 +98,7 @@ impl Connection {
         if read == 0 {
             return self.read_nothing();
         }
+        self.look_again(self.latest);
         self.discard_after_shutdown();
         Ok(read)
     }

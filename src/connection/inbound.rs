@@ -195,6 +195,7 @@ impl Connection {
         self.take_cumulative(block);
         if self.send.snd_una() > snd_una {
             self.idle.advanced_at = now;
+            self.look_again(now);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use aqueduct::config::{Config, EndpointConfig};
 use aqueduct::connection::{ReadError, WriteError};
 use aqueduct::endpoint::DropReason;
 use aqueduct::error::{CloseReason, ResetCode};
-use aqueduct::wire::{Body, ConnectionId, PacketNumber, decode};
+use aqueduct::wire::{AckFields, Body, ConnectionId, Offset, PacketNumber, decode};
 
 use crate::alone;
 use crate::attacker::{Attacker, Server, syn};
@@ -190,4 +190,35 @@ fn attack_16_closed_windows_share_the_budget_and_a_newcomer_is_served() {
     assert_eq!(connection.write(&[5; 10_000]), Ok(10_000));
     let sent = server.drain(fresh.handle);
     assert!(sent.iter().map(Vec::len).sum::<usize>() > 9_000, "served");
+}
+
+#[test]
+fn attack_16_peers_that_take_a_byte_a_second_are_given_up_for_a_newcomer() {
+    let _alone = alone();
+    const PEERS: u32 = 1_100;
+    const OWED: usize = 64 << 10;
+    let mut server = server(Config::default().with_user_timeout(None));
+    let attackers = crowd(&mut server, PEERS, WINDOW);
+    for attacker in &attackers {
+        let connection = server.connections.get_mut(&attacker.handle).expect("live");
+        let taken = connection.write(&vec![5; OWED]);
+        assert!(matches!(taken, Ok(_) | Err(WriteError::Blocked)));
+        server.drain(attacker.handle);
+    }
+    assert!(server.endpoint.budget().is_exhausted());
+    for second in 1..=20 {
+        server.leap(Duration::from_secs(1));
+        for attacker in &attackers {
+            let fields = AckFields {
+                ack_offset: Offset::new(second),
+                ..attacker.nothing(WINDOW)
+            };
+            let ack = attacker.ack(second, &fields, attacker.server_first.prev());
+            server.receive(attacker.addr, &ack);
+        }
+    }
+    let given_up = server.evicted.len();
+    println!("{given_up} of {PEERS} peers that took a byte a second were given up");
+    assert!(given_up > 0 && server.endpoint.budget().held() <= BUDGET);
+    assert!(is_answered(&mut server, PEERS + 7), "a newcomer is served");
 }
