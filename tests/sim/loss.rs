@@ -1,5 +1,7 @@
 //! Lost datagrams: nothing is missing, and recovery is as fast as it should be.
 
+use std::time::Duration;
+
 use aqueduct::config::Config;
 use aqueduct::sim::{Fate, Link, Loss, apps, seeds};
 use aqueduct::wire::{Body, Kind};
@@ -90,30 +92,37 @@ fn a_lost_retransmission_is_found_again() {
     assert!(took < ms(1_400), "{took:?}");
 }
 
-/// L11: lost acknowledgements cost little time, and nothing is repeated for their sake.
+/// L11: lost acknowledgements cost little time, and nothing is repeated for their sake. Where slow start overshoots
+/// differs from seed to seed by 150 kB without any lost acknowledgement, so the sums over many seeds are compared.
 #[test]
 fn lost_acknowledgements_cost_little() {
+    const SEEDS: u64 = 40;
     let run = |loss: f64| {
-        let mut pair = Pair::new(3, path());
-        let (client, server) = (pair.client, pair.server);
-        // The handshake is another matter.
-        pair.sim.after(ms(100), move |sim| {
-            sim.change_link(server, client, |link| link.loss(Loss::random(loss)));
-        });
-        let took = pair.upload(2_000_000, secs(300));
-        (took, pair.sim.link_stats(client, server).entered_bytes)
+        let (mut took, mut bytes) = (Duration::ZERO, 0);
+        for seed in seeds(1, SEEDS) {
+            let mut pair = Pair::new(seed, path());
+            let (client, server) = (pair.client, pair.server);
+            // The handshake is another matter.
+            pair.sim.after(ms(100), move |sim| {
+                sim.change_link(server, client, |link| link.loss(Loss::random(loss)));
+            });
+            took += pair.upload(2_000_000, secs(300));
+            bytes += pair.sim.link_stats(client, server).entered_bytes;
+        }
+        (took, bytes)
     };
-    let (clean, _) = run(0.0);
-    for (loss, share) in [(0.3, 0.85), (0.5, 0.7)] {
+    let (clean, needed) = run(0.0);
+    for (loss, share) in [(0.3, 0.85), (0.5, 0.85)] {
         let (lossy, bytes) = run(loss);
         println!(
-            "clean {clean:?}, without {loss} of the acknowledgements {lossy:?}, {bytes} bytes"
+            "clean {clean:?}, {needed} bytes; without {loss} of the acknowledgements {lossy:?}, {bytes} bytes"
         );
         assert!(
             lossy.as_secs_f64() < clean.as_secs_f64() / share,
             "{lossy:?} for {clean:?}"
         );
-        assert!(bytes < 2_000_000 * 115 / 100, "{bytes} bytes sent");
+        assert!(bytes < needed * 102 / 100, "{bytes} bytes for {needed}");
+        assert!(bytes < SEEDS * 2_300_000, "{bytes} bytes");
     }
 }
 
