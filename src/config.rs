@@ -12,6 +12,8 @@ pub use endpoint::EndpointConfig;
 
 use crate::congestion::Congestion;
 use crate::limits::{BURST_SEGMENTS, DATAGRAM_MAX_V4, DATAGRAM_MIN};
+#[cfg(feature = "trace")]
+use crate::trace::Traces;
 
 /// A value of a configuration is outside its range; the text says which, and what is allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -119,6 +121,8 @@ pub struct Config {
     pub(crate) congestion: Congestion,
     pub(crate) loss_tolerance: u16,
     pub(crate) max_burst_segments: u16,
+    #[cfg(feature = "trace")]
+    pub(crate) traces: Option<Traces>,
 }
 
 impl Default for Config {
@@ -139,6 +143,8 @@ impl Default for Config {
             congestion: Congestion::default(),
             loss_tolerance: 0,
             max_burst_segments: BURST_SEGMENTS,
+            #[cfg(feature = "trace")]
+            traces: None,
         }
     }
 }
@@ -425,6 +431,35 @@ impl Config {
     /// See [`Config::with_max_burst_segments`].
     pub fn max_burst_segments(&self) -> u16 {
         self.max_burst_segments
+    }
+
+    /// Writes what each connection does to a file of its own in this directory, as qlog: `docs/TRACES.md`. Short for
+    /// [`Config::with_traces`] with [`Traces::in_dir`].
+    ///
+    /// ```
+    /// use aqueduct::Config;
+    ///
+    /// let config = Config::new().with_trace_dir("traces");
+    /// assert!(config.traces().is_some());
+    /// ```
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub fn with_trace_dir(self, dir: impl Into<std::path::PathBuf>) -> Self {
+        self.with_traces(Traces::in_dir(dir))
+    }
+
+    /// Where connections write what they do. Default: nowhere.
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub fn with_traces(mut self, traces: Traces) -> Self {
+        self.traces = Some(traces);
+        self
+    }
+
+    /// See [`Config::with_traces`].
+    #[cfg(feature = "trace")]
+    pub fn traces(&self) -> Option<&Traces> {
+        self.traces.as_ref()
     }
 }
 

@@ -36,6 +36,7 @@ mod path;
 mod random;
 mod stall;
 mod timers;
+mod tracing;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -489,6 +490,7 @@ impl Connection {
             state: self.state(),
             srtt: recovery.srtt,
             min_rtt: recovery.min_rtt,
+            latest_rtt: recovery.latest_rtt,
             rttvar: recovery.rttvar,
             cwnd: recovery.cwnd,
             ssthresh: recovery.ssthresh,

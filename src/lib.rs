@@ -97,6 +97,7 @@
 //! |---|---|---|
 //! | `runtime` | yes | sockets and threads: [`Stream`], [`Listener`], [`Endpoint`] |
 //! | `sim` | no | the simulator |
+//! | `trace` | no | traces of connections as qlog: `Config::with_trace_dir` |
 
 pub mod config;
 pub mod congestion;
@@ -110,6 +111,16 @@ pub mod recovery;
 pub mod sim;
 pub mod stream;
 pub mod time;
+#[cfg(feature = "trace")]
+pub mod trace;
+#[cfg(not(feature = "trace"))]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "events are made for traces alone, and nobody asks for one"
+)]
+mod trace;
 pub mod wire;
 
 #[cfg(feature = "runtime")]

@@ -61,3 +61,7 @@ pub const RST_AHEAD_MAX: u64 = 1 << 24;
 pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// FIN_WAIT_2 without an owner ends after this.
 pub const FIN_WAIT_2_LIFE: Duration = Duration::from_secs(60);
+
+/// Events of a traced connection that wait for its driver, which takes them after every input: more than one
+/// acknowledgement or timeout of 200,000 packets in flight makes.
+pub const TRACE_RECORDS_MAX: usize = 1 << 18;

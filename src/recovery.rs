@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use crate::congestion::{Algorithm, Congestion, Controller, Sent, Setup};
 use crate::time::Time;
+use crate::trace::Log;
 use crate::wire::{Ecn, PacketNumber};
 
 use delivery::Delivery;
@@ -103,6 +104,8 @@ pub struct Recovery {
     /// Since when nothing is in flight, if something was.
     idle_since: Option<Time>,
     counts: Counts,
+    /// For the connection's trace, whose other events are noted here too, in order.
+    log: Log,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -146,6 +149,7 @@ impl Recovery {
             sampled_from: None,
             idle_since: None,
             counts: Counts::default(),
+            log: Log::default(),
         }
     }
 
@@ -265,6 +269,7 @@ impl Recovery {
             self.bytes_in_flight = self.bytes_in_flight.saturating_sub(u64::from(packet.size));
             out.lost.push(packet.contents);
         }
+        self.log.unsend(from);
     }
 
     /// Probe timeouts since something was acknowledged.
@@ -324,6 +329,7 @@ impl Recovery {
             srtt: self.rtt.srtt(),
             rttvar: self.rtt.rttvar(),
             min_rtt: self.rtt.min_rtt(),
+            latest_rtt: self.rtt.latest(),
             cwnd: self.controller.cwnd(),
             ssthresh: self.controller.ssthresh(),
             bytes_in_flight: self.bytes_in_flight,
@@ -342,6 +348,16 @@ impl Recovery {
             ecn: self.ecn.state(),
             packets_marked: self.ecn.ce(),
         }
+    }
+
+    /// Where the events of this connection are noted.
+    pub(crate) fn log(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    /// The peer's longest acknowledgement delay, as far as it is waited for.
+    pub(crate) fn max_ack_delay(&self) -> Duration {
+        self.max_ack_delay
     }
 
     /// The round-trip estimator.

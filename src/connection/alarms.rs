@@ -17,15 +17,18 @@ impl Connection {
     /// The deadline of [`Connection::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Time) {
         self.advance(now);
+        self.note_timer(now, self.recovery.deadline());
         self.fire_recovery(now);
         if self.acks.deadline().is_some_and(|at| at <= now) {
             self.acks.owe_now();
         }
         while let Some(due) = self.timers.next().filter(|deadline| deadline.at <= now) {
             self.timers.stop(due.why);
+            self.note_timer(now, Some(due));
             self.fire(now, due.why);
         }
         self.settle(now);
+        self.note_changes(now);
     }
 
     /// Whether a deadline has come that something from the peer could have made void. A driver that finds so

@@ -106,6 +106,7 @@ impl Connection {
             return;
         }
         self.failed = true;
+        self.note_failure(&reason);
         self.failure = Some(reason.clone());
         self.phase = Phase::Over;
         self.handshake = Handshake::Done;

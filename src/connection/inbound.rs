@@ -48,6 +48,7 @@ impl Connection {
         if self.phase == Phase::Over {
             return;
         }
+        let arrival = self.note_arrival(now, meta, packet, len);
         match &packet.body {
             Body::Syn(opening) => self.on_syn(packet, opening),
             Body::SynAck(opening) => self.on_syn_ack(now, packet, opening),
@@ -60,6 +61,7 @@ impl Connection {
             }
         }
         self.settle(now);
+        self.note_fate(now, arrival);
     }
 
     /// An ACK packet. Its number orders them, for the sake of the path alone.

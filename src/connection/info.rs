@@ -32,7 +32,14 @@ pub enum TcpState {
 
 impl fmt::Display for TcpState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.write_str(self.name())
+    }
+}
+
+impl TcpState {
+    /// The name in RFC 9293.
+    pub(super) fn name(self) -> &'static str {
+        match self {
             TcpState::SynSent => "SYN-SENT",
             TcpState::SynReceived => "SYN-RECEIVED",
             TcpState::Established => "ESTABLISHED",
@@ -43,7 +50,7 @@ impl fmt::Display for TcpState {
             TcpState::LastAck => "LAST-ACK",
             TcpState::TimeWait => "TIME-WAIT",
             TcpState::Closed => "CLOSED",
-        })
+        }
     }
 }
 
@@ -57,6 +64,8 @@ pub struct Info {
     pub srtt: Option<Duration>,
     /// Smallest round trip seen.
     pub min_rtt: Option<Duration>,
+    /// Latest round trip measured.
+    pub latest_rtt: Option<Duration>,
     /// Mean deviation of the round trip.
     pub rttvar: Duration,
     /// Congestion window, bytes of datagrams.

@@ -58,6 +58,7 @@ impl Connection {
         self.advance(now);
         self.mark = None;
         self.batch_from = self.recovery.next_number();
+        let probes = self.wants.probes;
         let alone: [Poll; 5] = [
             Self::poll_reset,
             Self::poll_syn,
@@ -69,6 +70,8 @@ impl Connection {
         let transmit = first.or_else(|| self.poll_stream(now, batch));
         self.note_limit(now, transmit.is_some());
         self.settle(now);
+        let timeout_probes = usize::from(probes.saturating_sub(self.wants.probes));
+        self.note_departure(now, transmit.is_some(), batch, timeout_probes);
         self.account.settle(self.memory());
         transmit
     }

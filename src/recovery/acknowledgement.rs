@@ -149,6 +149,7 @@ impl Recovery {
                 let size = u64::from(packet.size);
                 let in_flight = !packet.was_lost;
                 let sent_at = in_flight.then_some(packet.sent.sent_at);
+                self.log.note_acked(now, number, packet.was_lost);
                 newly.largest = newly.largest.max(Some((number, sent_at)));
                 if in_flight {
                     self.counts.acked += 1;

@@ -12,6 +12,7 @@ use super::episode::Episode;
 use super::prr::{Progress, Reduction};
 use crate::congestion::{Cause, Controller};
 use crate::time::Time;
+use crate::trace::Event;
 use crate::wire::PacketNumber;
 
 impl Recovery {
@@ -58,6 +59,7 @@ impl Recovery {
     /// Every loss of the episode was a mistake: the window is what it was (RFC 4015, RFC 9438 s4.9).
     pub(super) fn undo(&mut self, now: Time) {
         self.reduction = None;
+        self.log.note(now, || Event::Undone);
         self.controller.on_undo(now);
     }
 

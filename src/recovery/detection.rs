@@ -7,6 +7,7 @@ use super::report::Outcome;
 use super::sent_packets::{Oldest, Resolved};
 use crate::congestion::{Cause, Congested, Controller, LostPacket};
 use crate::time::{Deadline, Time, Timer};
+use crate::trace::Event;
 use crate::wire::PacketNumber;
 
 /// Probes for one timeout (RFC 9002 s6.2.4).
@@ -85,6 +86,10 @@ impl Recovery {
             let Some(lost) = self.sent.lose_oldest(now) else {
                 break;
             };
+            self.log.note(now, || Event::Lost {
+                number: packet.number,
+                trigger: loss::trigger(overtaken_by, threshold),
+            });
             if lost.contents.marked {
                 self.ecn.on_marked_lost(packet.number, self.next_number());
             }
@@ -169,6 +174,13 @@ impl Recovery {
     }
 
     fn tell_congestion(&mut self, now: Time, cause: Cause, inflight: u64) {
+        self.log.note(now, || {
+            Event::Congested(match cause {
+                Cause::Loss => "loss",
+                Cause::Mark => "mark",
+                Cause::Persistent => "persistent",
+            })
+        });
         self.controller.on_congestion(&Congested {
             now,
             cause,

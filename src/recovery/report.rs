@@ -100,6 +100,8 @@ pub struct RecoverySnapshot {
     pub rttvar: Duration,
     /// Smallest round trip.
     pub min_rtt: Option<Duration>,
+    /// Latest round trip.
+    pub latest_rtt: Option<Duration>,
     /// Congestion window, bytes.
     pub cwnd: u64,
     /// Slow-start threshold, bytes; `u64::MAX` before the first loss.

@@ -17,6 +17,7 @@ use crate::connection::{Connection, Event, Farewell, Linger};
 use crate::endpoint::Handle;
 use crate::error::{CloseReason, ResetCode};
 use crate::time::{Deadline, Time, Timer};
+use crate::trace::Tracer;
 use crate::wire::{Batch, ConnectionId};
 
 /// How often one drain looks at transmits, events and timeouts in turn, before it leaves the rest to the
@@ -63,6 +64,7 @@ pub(crate) struct CellState {
     closed: bool,
     /// The loop ended and left it behind.
     orphaned: bool,
+    tracer: Tracer,
 }
 
 /// What the owner set; clones of a stream share it.
@@ -111,9 +113,10 @@ impl Cell {
         shard: Arc<Shard>,
         port: Arc<Port>,
         handle: Handle,
-        connection: Connection,
+        mut connection: Connection,
         local: SocketAddr,
     ) -> Self {
+        let tracer = connection.open_trace(local, clock::wall);
         Cell {
             handle,
             peer: connection.remote(),
@@ -131,6 +134,7 @@ impl Cell {
                 leader: None,
                 closed: false,
                 orphaned: false,
+                tracer,
             }),
             readers: Waiters::default(),
             writers: Waiters::default(),
@@ -232,6 +236,7 @@ impl Cell {
             state.connection.handle_timeout(now);
         }
         self.move_deadline(&mut state, &mut news);
+        state.write_trace();
         // Waiters are counted under the lock, and woken after it: they need it at once.
         let readers = news.readers && self.readers.any();
         let writers = news.writers && self.writers.any();
@@ -387,6 +392,11 @@ impl CellState {
     pub(crate) fn now(&mut self, now: Time) -> Time {
         self.latest = self.latest.max(now);
         self.latest
+    }
+
+    /// Writes what the connection did, if somebody wants to know.
+    fn write_trace(&mut self) {
+        self.connection.write_trace(&mut self.tracer);
     }
 
     /// Whether a deadline of the connection has come.

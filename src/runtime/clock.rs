@@ -1,7 +1,7 @@
 //! The clock of the process: the only place that asks the system for the time.
 
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::time::Time;
 
@@ -17,6 +17,16 @@ pub(crate) fn now() -> Time {
     let now = Instant::now();
     let origin = *ORIGIN.get_or_init(|| now);
     Time::ZERO + now.saturating_duration_since(origin)
+}
+
+/// What people call the time: since the Unix epoch, unless the system's clock is before it. For traces alone.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads a clock"
+)]
+pub(crate) fn wall() -> Option<Duration> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.ok()
 }
 
 #[cfg(test)]

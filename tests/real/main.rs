@@ -14,6 +14,7 @@ mod process;
 mod relayed;
 #[path = "../support/mod.rs"]
 mod support;
+mod trace;
 
 /// Held by the test that runs.
 fn alone() -> MutexGuard<'static, ()> {

@@ -23,6 +23,7 @@ mod rebind;
 mod reorder;
 mod restart;
 mod states;
+mod trace;
 mod transfer;
 mod windows;
 mod zero_window;
