@@ -4,12 +4,12 @@ use std::error::Error;
 use std::path::Path;
 
 use plotters::backend::SVGBackend;
-use plotters::chart::{ChartBuilder, ChartContext, SeriesLabelPosition};
+use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::Shift;
 use plotters::coord::cartesian::Cartesian2d;
 use plotters::coord::types::RangedCoordf64;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
-use plotters::element::PathElement;
+use plotters::element::{PathElement, Text};
 use plotters::series::LineSeries;
 use plotters::style::{Color, IntoFont, RGBColor, ShapeStyle, WHITE};
 
@@ -21,8 +21,10 @@ const TITLE: u32 = 26;
 const FIRST: u32 = 300;
 const OTHER: u32 = 180;
 /// Pixels left of a panel, for its numbers, and below, for those of time.
-const LEFT: u32 = 76;
+const LEFT: u32 = 84;
 const BELOW: u32 = 34;
+/// Pixels right of a panel, for what explains its colours.
+const RIGHT: u32 = 118;
 
 // Colours that people tell apart who do not see all of them (Okabe and Ito).
 const BLUE: RGBColor = RGBColor(0, 114, 178);
@@ -79,7 +81,7 @@ impl View<'_> {
     }
 
     fn columns(&self) -> u32 {
-        self.width - LEFT
+        self.width - LEFT - RIGHT
     }
 }
 
@@ -94,7 +96,11 @@ fn time_sequence(area: &Area<'_>, history: &History, view: &View<'_>) -> Drawn {
     let lowest = history.acknowledged.steps(view.time(), 1);
     let lowest = lowest.first().map_or(0.0, |(_, bytes)| *bytes);
     let range = (lowest * 0.99, highest.max(lowest + 1.0));
-    let mut chart = panel(area, view, range, ("stream offset", &bytes), false)?;
+    let (area, beside) = split(area);
+    let keys = lines.iter().map(|line| (line.label, line.colour));
+    let keys: Vec<_> = keys.chain([("retransmitted", RED)]).collect();
+    explain(&beside, &keys)?;
+    let mut chart = panel(&area, view, range, ("stream offset", &bytes), false)?;
     for line in &lines {
         draw_line(&mut chart, line, view)?;
     }
@@ -104,9 +110,8 @@ fn time_sequence(area: &Area<'_>, history: &History, view: &View<'_>) -> Drawn {
     let marks = marks
         .into_iter()
         .map(|(at, begin, end)| PathElement::new(vec![(at, begin), (at, end)], style));
-    let drawn = chart.draw_series(marks)?;
-    drawn.label("retransmitted").legend(key(RED));
-    legend(&mut chart)
+    chart.draw_series(marks)?;
+    Ok(())
 }
 
 fn windows(area: &Area<'_>, history: &History, view: &View<'_>) -> Drawn {
@@ -164,11 +169,18 @@ fn draw_lines(
         .filter_map(|line| line.series.highest(view.time()));
     let top = tops.fold(0.0, f64::max);
     let top = if top > 0.0 { top * 1.1 } else { 1.0 };
-    let mut chart = panel(area, view, (0.0, top), y, is_last)?;
+    let (area, beside) = split(area);
+    let keys: Vec<_> = lines
+        .iter()
+        .rev()
+        .map(|line| (line.label, line.colour))
+        .collect();
+    explain(&beside, &keys)?;
+    let mut chart = panel(&area, view, (0.0, top), y, is_last)?;
     for line in lines {
         draw_line(&mut chart, line, view)?;
     }
-    legend(&mut chart)
+    Ok(())
 }
 
 /// The axes of a panel; only the last one has the numbers of time.
@@ -181,7 +193,7 @@ fn panel<'b>(
 ) -> Result<Chart<'b, 'b>, Box<dyn Error>> {
     let mut chart = ChartBuilder::on(area)
         .margin_top(4)
-        .margin_right(12)
+        .margin_left(8)
         .set_left_and_bottom_label_area_size(0)
         .y_label_area_size(LEFT)
         .x_label_area_size(if is_last { BELOW } else { 6 })
@@ -212,25 +224,26 @@ fn panel<'b>(
 fn draw_line(chart: &mut Chart<'_, '_>, line: &Line<'_>, view: &View<'_>) -> Drawn {
     let steps = line.series.steps(view.time(), view.columns());
     let style = ShapeStyle::from(line.colour).stroke_width(line.width);
-    let drawn = chart.draw_series(LineSeries::new(steps, style))?;
-    drawn.label(line.label).legend(key(line.colour));
+    chart.draw_series(LineSeries::new(steps, style))?;
     Ok(())
 }
 
-/// The short line that explains a colour.
-fn key(colour: RGBColor) -> impl Fn((i32, i32)) -> PathElement<(i32, i32)> {
-    let style = ShapeStyle::from(colour).stroke_width(2);
-    move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], style)
+/// The panel, and the place beside it.
+fn split<'b>(area: &Area<'b>) -> (Area<'b>, Area<'b>) {
+    let (width, _) = area.dim_in_pixel();
+    area.split_horizontally(width.saturating_sub(RIGHT))
 }
 
-fn legend<'b>(chart: &mut Chart<'b, 'b>) -> Drawn {
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(GREY.mix(0.4))
-        .label_font(("sans-serif", 12))
-        .draw()?;
+/// Explains the colours, beside the panel.
+fn explain(area: &Area<'_>, keys: &[(&str, RGBColor)]) -> Drawn {
+    let font = ("sans-serif", 12).into_font();
+    let mut y = 12;
+    for (label, colour) in keys {
+        let style = ShapeStyle::from(*colour).stroke_width(2);
+        area.draw(&PathElement::new(vec![(8, y), (24, y)], style))?;
+        area.draw(&Text::new((*label).to_owned(), (30, y - 6), font.clone()))?;
+        y += 16;
+    }
     Ok(())
 }
 

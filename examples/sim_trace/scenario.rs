@@ -17,7 +17,7 @@ const NARROW: usize = 1_252;
 /// What can happen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Scenario {
-    /// CUBIC begins on an empty path: 100 Mbit/s, 40 ms, a queue of one BDP, 1.5 s.
+    /// CUBIC begins on an empty path: 100 Mbit/s, 40 ms, a queue of 4 BDP, 1.5 s.
     SlowStart,
     /// CUBIC fills a queue of one BDP again and again: 10 Mbit/s, 40 ms, 25 s.
     CubicSawtooth,
@@ -71,7 +71,7 @@ impl Scenario {
             queue_bdps,
         };
         match self {
-            Scenario::SlowStart => path(100, 40, 1),
+            Scenario::SlowStart => path(100, 40, 4),
             Scenario::CubicSawtooth => path(10, 40, 1),
             Scenario::BbrProbeCycle => path(10, 40, 5),
             Scenario::BlackHole => path(20, 20, 1),

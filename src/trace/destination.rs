@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +81,11 @@ impl About {
 }
 
 /// What opens the output of one connection's trace.
-type Open = dyn Fn(&About) -> io::Result<Option<Box<dyn io::Write + Send>>> + Send + Sync;
+type Open = dyn Fn(&About) -> io::Result<Option<Box<dyn io::Write + Send>>>
+    + Send
+    + Sync
+    + UnwindSafe
+    + RefUnwindSafe;
 
 /// Where the traces of connections go ([`Config::with_traces`](crate::config::Config::with_traces)).
 ///
@@ -108,7 +113,12 @@ impl Traces {
     /// Outputs are written to by the threads that serve the connection, 64 KiB at a time, while they hold it: one that
     /// blocks holds the connection up. Who cannot rule that out passes what is written on to another thread.
     pub fn new(
-        open: impl Fn(&About) -> io::Result<Option<Box<dyn io::Write + Send>>> + Send + Sync + 'static,
+        open: impl Fn(&About) -> io::Result<Option<Box<dyn io::Write + Send>>>
+        + Send
+        + Sync
+        + UnwindSafe
+        + RefUnwindSafe
+        + 'static,
     ) -> Self {
         Traces(Arc::new(open))
     }
