@@ -55,7 +55,8 @@ impl Connection {
         } else {
             0
         };
-        self.writer_waits |= taken < data.len();
+        self.write_is_cut = taken < data.len();
+        self.writer_waits |= self.write_is_cut;
         if taken == 0 {
             Err(WriteError::Blocked)
         } else {

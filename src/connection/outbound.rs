@@ -59,6 +59,7 @@ impl Connection {
         self.mark = None;
         self.batch_from = self.recovery.next_number();
         let probes = self.wants.probes;
+        self.recovery.begin_batch(now);
         let alone: [Poll; 5] = [
             Self::poll_reset,
             Self::poll_syn,
@@ -84,6 +85,11 @@ impl Connection {
             self.limits.end(now);
             return;
         }
+        if !is_busy && self.is_held_by_path() {
+            // An address that has not proved itself leaves its path unused, as an application would.
+            self.limits.note(now, None);
+            return self.recovery.on_drained(now, Limit::Application);
+        }
         let limit = if is_busy { None } else { self.limit(now) };
         if self.phase == Phase::Open {
             self.limits.note(now, limit);
@@ -96,7 +102,7 @@ impl Connection {
     /// What keeps this side from sending more; `None` if it is not free to send, or about to. Decided by what
     /// waits to be sent, never by how full the window is.
     fn limit(&self, now: Time) -> Option<Limit> {
-        if self.phase != Phase::Open || !self.path.may_send(self.mss()) {
+        if self.phase != Phase::Open {
             return None;
         }
         let fin = self.fin_plan().is_some();
@@ -107,11 +113,28 @@ impl Connection {
         if !self.send.has_lost() && !fin && !self.may_send_new() {
             return Some(Limit::Window);
         }
-        match self.admission(now, self.mtu.size()) {
+        match self.admission(now, self.datagram_size()) {
             Admission::Send => None,
             Admission::AwaitAck if self.recovery.cwnd_room() < self.mss() => Some(Limit::Cwnd),
             Admission::At(_) | Admission::AwaitAck => Some(Limit::Pacing),
         }
+    }
+
+    /// Bytes of a full datagram: to an address that has not proved itself none is larger than every path carries, so
+    /// that what came from there pays for some.
+    fn datagram_size(&self) -> u16 {
+        let size = self.mtu.size();
+        let least = u16::try_from(DATAGRAM_MIN).unwrap_or(u16::MAX);
+        if self.path.is_unproven() {
+            size.min(least)
+        } else {
+            size
+        }
+    }
+
+    /// Whether the address must prove itself before another full datagram goes there.
+    fn is_held_by_path(&self) -> bool {
+        self.phase == Phase::Open && !self.path.may_send(self.datagram_size().into())
     }
 
     fn transmit(&self, route: Route) -> Transmit {
@@ -180,7 +203,7 @@ impl Connection {
 
     /// The first candidate that has something to send and may send it now.
     fn next_plan(&mut self, now: Time, batch: &Batch) -> Option<Plan> {
-        if !self.path.may_send(self.mss()) {
+        if self.is_held_by_path() {
             return None;
         }
         if self.wants.probes > 0 {
@@ -257,7 +280,7 @@ impl Connection {
     /// Whether cwnd and pacer let the packet go; otherwise the pacer's timer is set. A repair may be small, and
     /// need not wait until there is room for a full packet; new data does, or it would leave in crumbs.
     fn is_admitted(&mut self, now: Time, plan: Plan) -> bool {
-        let full = self.mtu.size();
+        let full = self.datagram_size();
         let size = match plan {
             Plan::Lost => u16::try_from(HEADERS_MAX + self.send.next_lost_len())
                 .map_or(full, |size| size.min(full)),
@@ -277,7 +300,7 @@ impl Connection {
         match plan {
             Plan::TimeoutProbe => self.build_timeout_probe(now, batch),
             Plan::Lost | Plan::New | Plan::Fin => {
-                self.build_data(now, plan, usize::from(self.mtu.size()), batch)
+                self.build_data(now, plan, usize::from(self.datagram_size()), batch)
             }
             Plan::Liveness => self.build_liveness(now, batch),
             Plan::Ack => self.build_ack(now, batch),
@@ -287,10 +310,10 @@ impl Connection {
     /// New data if the window has room, else the oldest in flight, else the FIN, else a PROBE
     /// (RFC 9002 s6.2.4).
     fn build_timeout_probe(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let size = usize::from(
-            self.mtu
-                .timeout_probe_size(self.recovery.snapshot().pto_count),
-        );
+        let size = self
+            .mtu
+            .timeout_probe_size(self.recovery.snapshot().pto_count);
+        let size = usize::from(size.min(self.datagram_size()));
         let unsent = self.send.end() > self.send.snd_nxt();
         let built = if unsent && self.send_credit.limit() > self.send.snd_nxt() {
             self.build_data(now, Plan::New, size, batch)
@@ -333,7 +356,7 @@ impl Connection {
         let flags = Flags {
             fin,
             imm,
-            push: range.end == self.send.end(),
+            push: range.end == self.send.end() && !self.write_is_cut,
             retransmitted: is_repeated,
         };
         packet.flags(flags);
@@ -384,7 +407,7 @@ impl Connection {
 
     /// A PROBE: answered at once, carries nothing.
     fn build_liveness(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let Some(room) = whole_room(usize::from(self.mtu.size()), batch) else {
+        let Some(room) = whole_room(usize::from(self.datagram_size()), batch) else {
             return false;
         };
         let mut packet = self.builder(room, Kind::Probe);
@@ -394,6 +417,9 @@ impl Connection {
         });
         let with_ack = self.put_ack(now, &mut packet, true);
         self.put_cookie(&mut packet);
+        if self.silence.is_asking() {
+            packet.pad_to(DATAGRAM_MIN);
+        }
         let len = packet.finish();
         batch.push(len);
         self.wants.liveness = false;
@@ -405,7 +431,7 @@ impl Connection {
     }
 
     fn build_ack(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let Some(room) = whole_room(usize::from(self.mtu.size()), batch) else {
+        let Some(room) = whole_room(usize::from(self.datagram_size()), batch) else {
             return false;
         };
         let number = self.acks.take_ack_number();
@@ -425,9 +451,13 @@ impl Connection {
             return false;
         }
         let ack_offset = self.ack_offset();
+        let was_shut_out = self.is_peer_shut_out();
         let edge = self
             .recv_credit
             .advertise(self.assembler.read_offset(), self.mss());
+        if was_shut_out && !self.is_peer_shut_out() {
+            self.expect_data(now);
+        }
         let unread = u32::try_from(self.assembler.unread()).unwrap_or(u32::MAX);
         let fields = AckFields {
             delay: self.acks.age_of_largest(now),
@@ -477,7 +507,8 @@ impl Connection {
         let window = self.send_credit.limit().since(self.send.snd_nxt());
         let cwnd = self.recovery.burst_room();
         let mss = self.mss();
-        window < mss || cwnd < 2 * mss
+        let is_last_to_unproven = !self.path.may_send(2 * u64::from(self.datagram_size()));
+        window < mss || cwnd < 2 * mss || is_last_to_unproven
     }
 
     /// Every numbered packet that left is told to recovery, to the timers and to the path.

@@ -30,17 +30,17 @@ struct Flying {
 }
 
 /// Whether a datagram arrives: its number, whether it goes to the server, and what it says.
-type Fate = Box<dyn FnMut(usize, bool, &Packet<'_>) -> bool>;
+pub(super) type Fate = Box<dyn FnMut(usize, bool, &Packet<'_>) -> bool>;
 
 /// Two sides, the time, and what flies between them. `fate` says whether a datagram is lost.
-struct Pair {
-    now: Time,
-    client: Connection,
+pub(super) struct Pair {
+    pub(super) now: Time,
+    pub(super) client: Connection,
     server: Option<Connection>,
     config: Arc<Config>,
     flying: Vec<Flying>,
-    sent: Vec<(Time, bool, Vec<u8>)>,
-    fate: Fate,
+    pub(super) sent: Vec<(Time, bool, Vec<u8>)>,
+    pub(super) fate: Fate,
     /// The largest datagram that the interfaces of both take.
     interface: usize,
     /// The largest datagram that the path carries; nobody is told.
@@ -74,14 +74,14 @@ impl Pair {
     }
 
     /// A pair whose handshake is done, and quiet.
-    fn open(config: Config) -> Self {
+    pub(super) fn open(config: Config) -> Self {
         let mut pair = Pair::new(config);
         pair.settle();
         assert!(pair.client.is_open() && pair.server().is_open());
         pair
     }
 
-    fn server(&mut self) -> &mut Connection {
+    pub(super) fn server(&mut self) -> &mut Connection {
         self.server
             .as_mut()
             .expect("the server's connection exists")
@@ -255,7 +255,7 @@ impl Pair {
         self.step(until.max(self.now));
     }
 
-    fn run_for(&mut self, time: Duration) {
+    pub(super) fn run_for(&mut self, time: Duration) {
         self.run_until(self.now + time);
     }
 
@@ -300,7 +300,7 @@ fn bytes_of(stream: u64, from: u64, len: usize) -> Vec<u8> {
         .collect()
 }
 
-fn read_all(connection: &mut Connection) -> Vec<u8> {
+pub(super) fn read_all(connection: &mut Connection) -> Vec<u8> {
     let mut all = Vec::new();
     let mut buf = [0; 4_096];
     while let Ok(read @ 1..) = connection.read(&mut buf) {

@@ -15,7 +15,7 @@ use super::report::{AckOfUnsent, Contents, Outcome};
 use super::rtt::INITIAL_RTT;
 use super::sent_packets::{Resolved, Snapshot};
 use super::{Recovery, detection::NewlyLost};
-use crate::congestion::{AckSample, Controller};
+use crate::congestion::{AckSample, Controller, minimum_window};
 use crate::time::Time;
 use crate::wire::{AckFields, EcnCounts, PacketNumber};
 
@@ -69,6 +69,7 @@ impl Recovery {
         if ranges.clone().any(is_false) {
             return Err(AckOfUnsent);
         }
+        self.tell_sent();
         let named = ranges.clone().next().map(|range| *range.end());
         let overslept = self.has_overslept(now);
         let before = Before {
@@ -88,6 +89,8 @@ impl Recovery {
             is_newest: named > self.largest_acked,
             next,
         });
+        let is_least = self.controller.cwnd() <= minimum_window(self.mtu);
+        self.ecn.on_window(is_least);
         self.largest_acked = self.largest_acked.max(Some(largest));
         self.has_clock = self.probe_timer.count() == 0;
         self.probe_timer.on_newly_acked(now);

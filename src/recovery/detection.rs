@@ -34,6 +34,7 @@ impl Recovery {
         let Some(deadline) = self.deadline().filter(|deadline| deadline.at <= now) else {
             return;
         };
+        self.tell_sent();
         if deadline.why == Timer::Loss {
             self.detect_losses(now, self.bytes_in_flight, out);
             self.probe_timer.on_lost_by_age(now);
@@ -56,7 +57,9 @@ impl Recovery {
                     why: Timer::Loss,
                 },
                 None => Deadline {
-                    at: self.probe_timer.deadline(&self.rtt, self.max_ack_delay),
+                    at: self
+                        .probe_timer
+                        .deadline(&self.rtt, self.max_ack_delay, oldest.sent_at),
                     why: Timer::Probe,
                 },
             },

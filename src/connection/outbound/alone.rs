@@ -71,7 +71,7 @@ impl Connection {
             return None;
         }
         let room = batch.room(DATAGRAM_MIN)?;
-        let (route, message) = self.path.take_message()?;
+        let (route, message) = self.path.take_message(now, self.recovery.pto())?;
         let mut packet = self.builder(room, Kind::Path);
         let (aux, nonce) = match message {
             PathMessage::Challenge(nonce) => (0, nonce),
@@ -82,7 +82,7 @@ impl Connection {
         let len = packet.finish();
         batch.push(len);
         self.on_numbered_sent(now, len, true, Contents::default());
-        self.arm_path(now);
+        self.arm_path();
         Some(self.transmit(route))
     }
 

@@ -225,6 +225,7 @@ pub(super) fn timer(timer: Timer) -> (&'static str, TimerData) {
         Timer::Linger => own("linger"),
         Timer::FinWait2 => own("fin_wait_2"),
         Timer::Rest => own("rest"),
+        Timer::Silence => own("silence"),
     }
 }
 
