@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use super::Connection;
 use crate::time::{Time, Timer};
-use crate::wire::{Offset, len_u64};
 use crate::wire::{Data, Flags};
+use crate::wire::{Offset, len_u64};
 
 /// The shortest silence that means something: a shorter one is the pause of a busy machine.
 const SILENCE_MIN: Duration = Duration::from_millis(10);
