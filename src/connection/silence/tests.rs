@@ -23,6 +23,10 @@ fn probes(pair: &Pair, since: usize) -> Vec<usize> {
 
 /// The client has so much to send, and nothing of it arrives from packet `cut` of it on.
 fn cut_upload(pair: &mut Pair, bytes: usize, cut: usize) -> usize {
+    // Fewer packets than sixteen are no flow.
+    pair.client.write(&[7; 30_000]).expect("room");
+    pair.run_for(Duration::from_millis(500));
+    crate::connection::tests::read_all(pair.server());
     let since = pair.sent.len();
     let mut left = cut;
     pair.fate = Box::new(move |_, to_server, packet| {
