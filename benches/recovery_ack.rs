@@ -158,7 +158,9 @@ fn ratio(_: &mut Criterion) {
     pairs.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));
     let (few, many) = pairs[pairs.len() / 2];
     let ratio = many / few;
-    println!("recovery_ack/ratio: {few:.0} ns with 100 in flight, {many:.0} ns with 200,000: {ratio:.2}");
+    println!(
+        "recovery_ack/ratio: {few:.0} ns with 100 in flight, {many:.0} ns with 200,000: {ratio:.2}"
+    );
     assert!(ratio <= RATIO_MAX, "{pairs:?}");
 }
 

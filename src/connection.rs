@@ -34,6 +34,7 @@ mod opening;
 mod outbound;
 mod path;
 mod random;
+mod silence;
 mod stall;
 mod timers;
 mod tracing;
@@ -64,6 +65,7 @@ use mtu::Mtu;
 use opening::Rendezvous;
 use path::Path;
 use random::Random;
+use silence::Silence;
 use stall::Standing;
 use timers::Timers;
 
@@ -190,6 +192,7 @@ pub struct Connection {
     idle: Idle,
     timers: Timers,
     limits: Limits,
+    silence: Silence,
     wants: Wants,
     /// The end of what the peer's application has read.
     read_by_peer: Offset,
@@ -219,6 +222,8 @@ pub struct Connection {
     reset_at_end: bool,
     /// A writer met a full buffer.
     writer_waits: bool,
+    /// The latest write was not taken whole: its writer has more to say.
+    write_is_cut: bool,
     pending: Pending,
     counters: Counters,
 }
@@ -344,6 +349,7 @@ impl Connection {
             idle: Idle::new(now, config.user_timeout(), config.keepalive()),
             timers: Timers::default(),
             limits: Limits::default(),
+            silence: Silence::new(now),
             wants: Wants::default(),
             read_by_peer: Offset::ZERO,
             unread_at_peer: 0,
@@ -361,6 +367,7 @@ impl Connection {
             released: false,
             reset_at_end: false,
             writer_waits: false,
+            write_is_cut: false,
             pending: Pending::default(),
             counters: Counters::default(),
             config,

@@ -349,9 +349,7 @@ impl Connection {
             len: len_u64(len),
             is_newest,
         };
-        let action = self
-            .path
-            .on_packet(now, meta, came, pto, || random.next());
+        let action = self.path.on_packet(now, meta, came, pto, || random.next());
         self.follow(now, action);
     }
 

@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use super::Connection;
 use crate::time::{Time, Timer};
-use crate::wire::{Offset, len_u64};
 use crate::wire::{Data, Flags};
+use crate::wire::{Offset, len_u64};
 
 /// The shortest silence that means something: a shorter one is the pause of a busy machine.
 const SILENCE_MIN: Duration = Duration::from_millis(10);
-/// Packets of data from one question to the next: a sender with a window of two packets pauses in every round
-/// trip.
+/// Packets of data before the first question, and from one to the next: fewer are no flow, and a sender with a window of
+/// two packets pauses in every round trip.
 const PACKETS_MIN: u32 = 16;
 
 /// What is known of the flow of data towards this side.
@@ -44,7 +44,7 @@ impl Silence {
         Silence {
             since: now,
             pushed: Offset::ZERO,
-            packets: PACKETS_MIN,
+            packets: 0,
             is_asking: false,
         }
     }
@@ -107,10 +107,11 @@ impl Connection {
         !self.recv_half.is_complete() && (next < highest || has_more)
     }
 
-    /// Whether our window keeps the peer from sending more.
+    /// Whether our window may keep the peer from sending more: below a quarter it is told anew as soon as the application
+    /// reads, and a sender does not use crumbs (RFC 9293 s3.8.6.2).
     pub(super) fn is_peer_shut_out(&self) -> bool {
         let room = self.recv_credit.edge().since(self.assembler.highest());
-        room < self.mss().min(self.recv_credit.window() / 2)
+        room < self.recv_credit.window() / 4
     }
 }
 

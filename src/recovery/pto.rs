@@ -177,10 +177,19 @@ mod tests {
         let mut timer = ProbeTimer::default();
         timer.on_sent(Time::from_millis(0), true);
         timer.on_fired(Time::from_millis(41));
-        assert_eq!(timer.deadline(&rtt, DELAY, LATEST), Time::from_millis(41 + 82));
+        assert_eq!(
+            timer.deadline(&rtt, DELAY, LATEST),
+            Time::from_millis(41 + 82)
+        );
         timer.on_fired(Time::from_millis(123));
-        assert_eq!(timer.deadline(&rtt, DELAY, LATEST), Time::from_millis(123 + 164));
+        assert_eq!(
+            timer.deadline(&rtt, DELAY, LATEST),
+            Time::from_millis(123 + 164)
+        );
         timer.on_newly_acked(Time::from_millis(130));
-        assert_eq!(timer.deadline(&rtt, DELAY, LATEST), Time::from_millis(130 + 41));
+        assert_eq!(
+            timer.deadline(&rtt, DELAY, LATEST),
+            Time::from_millis(130 + 41)
+        );
     }
 }

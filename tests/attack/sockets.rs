@@ -191,7 +191,9 @@ fn attack_16_unread_connections_make_room_for_an_honest_client() {
         let to = server.local_addr().expect("bound");
         let listener = server.listen().expect("one listener");
         let unread = thread::spawn(move || {
-            let mut streams = listener.incoming().map(|stream| stream.expect("a connection"));
+            let mut streams = listener
+                .incoming()
+                .map(|stream| stream.expect("a connection"));
             let unread: Vec<Stream> = streams.by_ref().take(CROWD).collect();
             let honest = streams.next().expect("an honest client");
             let mut got = [0; 10_000];

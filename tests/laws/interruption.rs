@@ -72,18 +72,11 @@ fn blackout(congestion: Congestion, cut: (bool, bool), offset: Duration) -> (Dur
     (lab.sim.now() - end, timeout)
 }
 
-/// The longest time between two probes at the end of a silence: timeouts double from the first one on (RFC 9002
-/// s6.2.1), so that the last before it came `timeout` times 2^n - 1 after its beginning, and the next one is due
-/// `timeout` times 2^n later. The round trip may still have grown by a queue when the silence began, and the
-/// first timeout counts from the last packet, which left while there was room in the window.
+/// The longest time from one probe to the next when nothing was heard for `silence`: timeouts double (RFC 9002 s6.2.1), so
+/// that after n of them, `timeout` times 2^n - 1 in all, the next one takes `timeout` times 2^n: as long as all
+/// before it together, and one `timeout` more.
 fn probe_interval(timeout: Duration, silence: Duration) -> Duration {
-    let mut interval = timeout;
-    let mut sent = timeout;
-    while sent < silence {
-        interval *= 2;
-        sent += interval;
-    }
-    interval
+    silence + timeout
 }
 
 #[test]

@@ -142,8 +142,7 @@ impl Link {
     fn slow_down(&self, host: usize) -> bool {
         let name = &self.names[host];
         let shape = "tc qdisc add dev v root tbf rate 40mbit burst 16k latency 30ms";
-        run("ip", &format!("netns exec {name} {shape}"))
-            .is_ok_and(|output| output.status.success())
+        run("ip", &format!("netns exec {name} {shape}")).is_ok_and(|output| output.status.success())
     }
 
     /// Sets the MTU of one side.

@@ -290,8 +290,10 @@ fn a_box_that_begins_to_mark_everything_holds_a_transfer_up_for_a_while_only() {
                 None => Fate::Pass,
             });
         let since = pair.sim.now();
-        let has_failed =
-            |sim: &aqueduct::sim::Sim| sim.info(key).is_some_and(|info| info.ecn == EcnState::Failed);
+        let has_failed = |sim: &aqueduct::sim::Sim| {
+            sim.info(key)
+                .is_some_and(|info| info.ecn == EcnState::Failed)
+        };
         assert!(pair.sim.run_until(secs(10), has_failed), "it gives up");
         let took = pair.sim.now() - since;
         let before = pair.sim.bytes_delivered();

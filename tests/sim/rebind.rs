@@ -224,7 +224,9 @@ fn a_new_port_costs_at_most_two_round_trips_where_the_window_is_the_limit() {
                     let lost = round_trips_lost(&mut pair, config, upload, time);
                     worst = f64::max(worst, lost);
                 }
-                println!("{congestion:?}, upload {upload}, window {window}: {worst:.2} round trips");
+                println!(
+                    "{congestion:?}, upload {upload}, window {window}: {worst:.2} round trips"
+                );
                 assert!(worst <= 2.0, "{worst}");
             }
         }

@@ -122,11 +122,7 @@ fn an_answer_later_than_the_old_path_could_give_moves_at_once() {
     newest(&mut path, "198.51.100.9:5", 100);
     take(&mut path).expect("a challenge");
     let late = Time::ZERO + PTO * 2;
-    let action = path.on_message(
-        late,
-        &meta("198.51.100.9:5"),
-        PathMessage::Response(NONCE),
-    );
+    let action = path.on_message(late, &meta("198.51.100.9:5"), PathMessage::Response(NONCE));
     assert_eq!(action, PathAction::Moved);
 }
 

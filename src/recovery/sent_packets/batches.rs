@@ -105,8 +105,8 @@ impl Batches {
 
     /// One past the index of the newest.
     fn end(&self) -> u32 {
-        let len = u32::try_from(self.ring.len())
-            .expect("fewer batches are in flight than a u32 counts");
+        let len =
+            u32::try_from(self.ring.len()).expect("fewer batches are in flight than a u32 counts");
         self.first.wrapping_add(len)
     }
 

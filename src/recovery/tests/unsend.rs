@@ -9,9 +9,17 @@ use crate::wire::EcnCounts;
 #[derive(Clone, Debug)]
 enum Op {
     Pass(u64),
-    Send { count: u64, size: u16, marked: bool, last: bool },
+    Send {
+        count: u64,
+        size: u16,
+        marked: bool,
+        last: bool,
+    },
     /// The newest numbers but so many are acknowledged, so many of them.
-    Ack { back: u64, len: u64 },
+    Ack {
+        back: u64,
+        len: u64,
+    },
     Deadline,
     Drained(u8),
     Rebound,
@@ -21,9 +29,16 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         (0..80_000_000_u64).prop_map(Op::Pass),
         Just(Op::Pass(3_000_000_000)),
-        (1..20_u64, 40..=MTU, any::<bool>(), any::<bool>()).prop_map(|(count, size, marked, last)| {
-            Op::Send { count, size, marked, last }
-        }),
+        (1..20_u64, 40..=MTU, any::<bool>(), any::<bool>()).prop_map(
+            |(count, size, marked, last)| {
+                Op::Send {
+                    count,
+                    size,
+                    marked,
+                    last,
+                }
+            }
+        ),
         (0..30_u64, 0..30_u64).prop_map(|(back, len)| Op::Ack { back, len }),
         Just(Op::Deadline),
         (0..4_u8).prop_map(Op::Drained),
@@ -71,7 +86,12 @@ impl Side {
         let mut out = Outcome::default();
         match *op {
             Op::Pass(nanos) => self.now += Duration::from_nanos(nanos),
-            Op::Send { count, size, marked, last } => self.send(count, size, marked, last),
+            Op::Send {
+                count,
+                size,
+                marked,
+                last,
+            } => self.send(count, size, marked, last),
             Op::Ack { back, len } => {
                 let next = self.recovery.next_number().get();
                 if let Some(high) = next.checked_sub(back + 1) {
@@ -80,7 +100,9 @@ impl Side {
                     let counts = Some(self.marks);
                     let ranges = std::iter::once(range);
                     // A number that was left out is refused, by both in the same way.
-                    let _ = self.recovery.on_ack(self.now, ranges, ms(1), counts, &mut out);
+                    let _ = self
+                        .recovery
+                        .on_ack(self.now, ranges, ms(1), counts, &mut out);
                 }
             }
             Op::Deadline => {
@@ -90,8 +112,14 @@ impl Side {
                 }
             }
             Op::Drained(limit) => {
-                let limits = [Limit::Application, Limit::Window, Limit::Cwnd, Limit::Pacing];
-                self.recovery.on_drained(self.now, limits[usize::from(limit)]);
+                let limits = [
+                    Limit::Application,
+                    Limit::Window,
+                    Limit::Cwnd,
+                    Limit::Pacing,
+                ];
+                self.recovery
+                    .on_drained(self.now, limits[usize::from(limit)]);
             }
             Op::Rebound => self.recovery.on_rebound(self.now, &mut out),
         }
@@ -156,7 +184,10 @@ fn a_refused_packet_ends_a_pause_once() {
         let count = side.recovery.window_packets();
         side.send(count, MTU, false, false);
         side.apply(&Op::Pass(30_000_000));
-        side.apply(&Op::Ack { back: 0, len: 10_000 });
+        side.apply(&Op::Ack {
+            back: 0,
+            len: 10_000,
+        });
     }
     side.now += Duration::from_secs(60);
     side.recovery.begin_batch(side.now);
@@ -168,5 +199,8 @@ fn a_refused_packet_ends_a_pause_once() {
         windows.push(side.recovery.snapshot().cwnd);
         assert!(side.recovery.idle_since.is_some(), "it still pauses");
     }
-    assert!(windows.iter().all(|cwnd| *cwnd == windows[0]), "{windows:?}");
+    assert!(
+        windows.iter().all(|cwnd| *cwnd == windows[0]),
+        "{windows:?}"
+    );
 }
