@@ -45,7 +45,7 @@ fn a_flow_that_stops_in_its_midst_is_asked_about_once_a_round_trip_later() {
     let begin = pair.now;
     // Ten there, and a round trip of twenty.
     pair.run_for(Duration::from_millis(10 + 20 - 1));
-    assert_eq!(probes(&pair, since), []);
+    assert_eq!(probes(&pair, since), [0_usize; 0]);
     pair.run_for(Duration::from_millis(2));
     let asked = probes(&pair, since);
     assert_eq!(asked, [1_200], "padded, so that the answer may carry data");
@@ -68,7 +68,7 @@ fn what_ends_a_write_is_not_waited_for() {
         assert!(!timers.contains(&Timer::Silence), "{timers:?}");
         crate::connection::tests::read_all(pair.server());
     }
-    assert_eq!(probes(&pair, since), []);
+    assert_eq!(probes(&pair, since), [0_usize; 0]);
 }
 
 /// Who does not read knows why nothing comes.
@@ -79,14 +79,14 @@ fn a_closed_window_is_not_waited_for() {
     let bytes = usize::try_from(LIMIT).expect("small") * 2;
     pair.client.write(&vec![7; bytes]).expect("room");
     pair.run_for(Duration::from_secs(30));
-    assert_eq!(probes(&pair, since), []);
+    assert_eq!(probes(&pair, since), [0_usize; 0]);
     // When the window opens, data is due, and it comes.
     let all = u64::try_from(bytes).expect("small");
     while pair.server().assembler.rcv_nxt().get() < all {
         crate::connection::tests::read_all(pair.server());
         pair.run_for(Duration::from_millis(100));
     }
-    assert_eq!(probes(&pair, since), []);
+    assert_eq!(probes(&pair, since), [0_usize; 0]);
     // When it opens and nothing comes, the silence is noted.
     pair.client.write(&vec![7; bytes]).expect("room");
     pair.run_for(Duration::from_secs(3));
