@@ -36,7 +36,7 @@ mod path;
 mod random;
 mod stall;
 mod timers;
-mod tracing;
+mod trace;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
