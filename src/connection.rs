@@ -37,7 +37,7 @@ mod random;
 mod silence;
 mod stall;
 mod timers;
-mod tracing;
+mod trace;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

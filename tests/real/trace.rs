@@ -1,5 +1,10 @@
 //! Both ends of a transfer over loopback, each in a file of its own.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something unexpected happens"
+)]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::thread;

@@ -1,5 +1,10 @@
 //! Traces: what they say is what happened, and taking them changes nothing.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something unexpected happens"
+)]
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
