@@ -48,6 +48,9 @@ enum Command {
         /// Paths of at most 100 Mbit/s measured at a time
         #[arg(long, default_value_t = 1)]
         jobs: usize,
+        /// Measurements of each kind on each path, with as many patterns of random loss
+        #[arg(long, default_value_t = 1)]
+        seeds: u64,
         /// Only what has all of these in its name or path
         #[arg(long)]
         only: Vec<String>,
@@ -98,8 +101,17 @@ fn follow(command: Command) -> io::Result<()> {
             out,
             seconds,
             jobs,
+            seeds,
             only,
-        } => run::run(&plans, out, seconds, jobs, &only),
+        } => {
+            let wanted = run::Wanted {
+                plans,
+                seconds,
+                seeds,
+                only,
+            };
+            run::run(&wanted, out, jobs)
+        }
         Command::Report { results, directory } => report::write(results, &directory),
         Command::Serve { at } => serve::run(at),
         Command::Flows {

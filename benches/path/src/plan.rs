@@ -43,6 +43,12 @@ pub(crate) enum Work {
 }
 
 impl Task {
+    /// The same, with another pattern of random loss.
+    pub(crate) fn with_seed(mut self, seed: u64) -> Self {
+        self.path.seed = seed;
+        self
+    }
+
     /// The name under which its result is kept.
     pub(crate) fn name(&self) -> String {
         match &self.work {
