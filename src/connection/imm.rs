@@ -277,7 +277,11 @@ mod tests {
         for (step, interval) in [(1, None), (2, Some(5)), (4, Some(2)), (10, Some(1))] {
             let mut imm = Imm::default();
             (1..=200_u64).for_each(|n| _ = imm.on_ack_number(n * step));
-            assert_eq!(imm.repeated_interval(100), interval, "one of {step} arrives");
+            assert_eq!(
+                imm.repeated_interval(100),
+                interval,
+                "one of {step} arrives"
+            );
         }
         let mut imm = Imm::default();
         (1..=200_u64).for_each(|n| _ = imm.on_ack_number(n * 2));
