@@ -66,8 +66,13 @@ enum Command {
     Flows {
         #[arg(long)]
         to: SocketAddr,
+        /// Milliseconds from one flow's beginning to the next one's
+        #[arg(long, default_value_t = 0)]
+        apart: u64,
+        /// Seconds after which what arrives counts
         #[arg(long, default_value_t = 0)]
         skip: u64,
+        /// Seconds after which it no longer does
         #[arg(long)]
         until: u64,
         stacks: Vec<Stack>,
@@ -116,12 +121,20 @@ fn follow(command: Command) -> io::Result<()> {
         Command::Serve { at } => serve::run(at),
         Command::Flows {
             to,
+            apart,
             skip,
             until,
             stacks,
         } => {
             let seconds = Duration::from_secs;
-            print(&client::flows(to, &stacks, seconds(skip), seconds(until))?)
+            let apart = Duration::from_millis(apart);
+            print(&client::flows(
+                to,
+                &stacks,
+                apart,
+                seconds(skip),
+                seconds(until),
+            )?)
         }
         Command::Sized {
             to,

@@ -131,11 +131,13 @@ fn arguments(work: &Work) -> (Vec<String>, u64) {
     match work {
         Work::Flows {
             stacks,
+            apart,
             skip,
             until,
         } => {
             let mut arguments = vec!["flows".to_owned()];
             arguments.extend(stacks.iter().map(ToString::to_string));
+            arguments.extend(["--apart".to_owned(), apart.to_string()]);
             arguments.extend(["--skip".to_owned(), skip.to_string()]);
             arguments.extend(["--until".to_owned(), until.to_string()]);
             (arguments, until + 60)
