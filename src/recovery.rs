@@ -358,6 +358,11 @@ impl Recovery {
         answer::packets(self.controller.cwnd(), self.mtu)
     }
 
+    /// Packets that the pacer lets go in a second; 0 where nothing is paced.
+    pub fn pace_packets(&self) -> u64 {
+        answer::packets(self.pacer.rate(), self.mtu)
+    }
+
     /// Bytes of the window that are free; while it shrinks, those that may leave for what was delivered.
     pub fn cwnd_room(&self) -> u64 {
         match &self.reduction {

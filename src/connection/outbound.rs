@@ -498,6 +498,7 @@ impl Connection {
             has_more: self.send.snd_nxt() < self.send.end(),
             is_held_back: self.is_last_admitted(),
             window: self.recovery.window_packets(),
+            pace: self.recovery.pace_packets(),
         };
         self.imm.wants(leaving)
     }
