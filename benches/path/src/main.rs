@@ -48,6 +48,9 @@ enum Command {
         /// Paths of at most 100 Mbit/s measured at a time
         #[arg(long, default_value_t = 1)]
         jobs: usize,
+        /// Each measurement with so many seeds, from 1 on
+        #[arg(long, default_value_t = 1)]
+        seeds: u64,
         /// Only what has all of these in its name or path
         #[arg(long)]
         only: Vec<String>,
@@ -98,8 +101,9 @@ fn follow(command: Command) -> io::Result<()> {
             out,
             seconds,
             jobs,
+            seeds,
             only,
-        } => run::run(&plans, out, seconds, jobs, &only),
+        } => run::run(&plans, out, seconds, jobs, seeds, &only),
         Command::Report { results, directory } => report::write(results, &directory),
         Command::Serve { at } => serve::run(at),
         Command::Flows {

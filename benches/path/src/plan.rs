@@ -43,6 +43,13 @@ pub(crate) enum Work {
 }
 
 impl Task {
+    /// The same with another sequence of losses.
+    pub(crate) fn seeded(&self, seed: u64) -> Task {
+        let mut task = self.clone();
+        task.path.seed = seed;
+        task
+    }
+
     /// The name under which its result is kept.
     pub(crate) fn name(&self) -> String {
         match &self.work {
@@ -136,7 +143,12 @@ pub(crate) fn shares() -> Vec<Task> {
             "tcp:bbr",
             "tcp:cubic",
         ] {
-            tasks.push(flows("share", queue, vec![stack(name), stack("tcp:cubic")]));
+            // Whoever comes first may keep what it took: both orders.
+            let pair = [stack(name), stack("tcp:cubic")];
+            tasks.push(flows("share", queue, pair.to_vec()));
+            if pair[0] != pair[1] {
+                tasks.push(flows("share", queue, pair.into_iter().rev().collect()));
+            }
         }
     }
     for name in ["aqueduct:cubic", "aqueduct:bbr", "tcp:cubic", "tcp:bbr"] {
@@ -153,6 +165,7 @@ pub(crate) fn sizes() -> Vec<Task> {
             "tcp:cubic",
             "aqueduct:cubic",
             "aqueduct:bbr",
+            "aqueduct:auto",
             "aqueduct:default",
             "tcp:bbr",
         ] {

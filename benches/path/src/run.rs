@@ -43,6 +43,7 @@ pub(crate) fn run(
     out: PathBuf,
     seconds: u64,
     jobs: usize,
+    seeds: u64,
     only: &[String],
 ) -> io::Result<()> {
     let results = Results::open(out)?;
@@ -53,6 +54,7 @@ pub(crate) fn run(
     let tasks: Vec<_> = plans
         .iter()
         .flat_map(|plan| plan.tasks(seconds))
+        .flat_map(|task| (1..=seeds).map(move |seed| task.seeded(seed)))
         .filter(|task| results.find(task.kind, &task.path, &task.name()).is_none())
         .filter(wanted)
         .collect();
