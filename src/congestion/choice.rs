@@ -23,13 +23,13 @@ pub enum Congestion {
     /// costs it minutes.
     NewReno,
     /// CUBIC (RFC 9438) with HyStart++ (RFC 9406), as the kernels have it: after a loss the window is back in
-    /// a time that does not depend on the round trip.
+    /// a time that does not depend on the round trip. The default.
+    #[default]
     Cubic,
     /// BBR version 3 (draft-ietf-ccwg-bbr).
     Bbr,
     /// CUBIC where the first round trip is below 2 ms, BBR where it is longer; decided again when the path changes. No
-    /// packet is marked for ECN, since BBR does not answer marks. The default.
-    #[default]
+    /// packet is marked for ECN, since BBR does not answer marks.
     Auto,
     /// The user's own: [`Congestion::custom`].
     Custom(Custom),

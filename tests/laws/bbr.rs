@@ -307,7 +307,7 @@ fn a_policer_is_obeyed_and_used() {
         let mut lab = Lab::new(42, bottleneck);
         println!("20 Mbit/s, bucket of {bucket}:");
         let got = alone(&mut lab, FlowPlan::new(Congestion::Bbr, ms(40)));
-        assert!(got.used * 100.0 / 20.0 >= 0.88, "{got:?}");
+        assert!(got.used * 100.0 / 20.0 >= 0.9, "{got:?}");
         assert!(got.lost <= 0.05, "{got:?}");
     }
 }
