@@ -264,6 +264,7 @@ impl Recovery {
         let open_at =
             (!self.is_window_full()).then(|| self.pacer.ready_at(now, mtu, room).unwrap_or(now));
         self.delivery.on_drained(limit, open_at);
+        self.pacer.on_drained(limit == Limit::Pacing);
         // Between batches: the numbers within one follow each other.
         self.leave_out_a_number();
     }

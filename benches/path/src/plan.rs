@@ -170,6 +170,7 @@ pub(crate) fn sizes() -> Vec<Task> {
             "tcp:cubic",
             "aqueduct:cubic",
             "aqueduct:bbr",
+            "aqueduct:auto",
             "aqueduct:default",
             "tcp:bbr",
         ] {

@@ -369,3 +369,25 @@ fn the_quantum_that_a_controller_wants_is_the_pacers() {
         "watching"
     );
 }
+
+#[test]
+fn another_path_may_be_another_algorithms() {
+    let mut script = Script::new();
+    script.recovery = Recovery::new(number(0), Congestion::Auto, Setup::new(MTU));
+    script.recovery.skips = Skips::new(0, number(u64::MAX), 0);
+    let name = |script: &Script| script.recovery.snapshot().algorithm;
+    script.send(Time::ZERO, 1);
+    assert_eq!(name(&script), "undecided");
+    script.ack(Time::from_millis(1), &[0..=0]);
+    assert_eq!(name(&script), "CUBIC");
+    // From the network of the house into that of the telephone, and back.
+    script.recovery.on_new_path(MTU);
+    assert_eq!(name(&script), "undecided");
+    script.send(Time::from_millis(10), 1);
+    script.ack(Time::from_millis(50), &[1..=1]);
+    assert_eq!(name(&script), "BBR");
+    script.recovery.on_new_path(MTU);
+    script.send(Time::from_millis(60), 1);
+    script.ack(Time::from_millis(61), &[2..=2]);
+    assert_eq!(name(&script), "CUBIC");
+}
