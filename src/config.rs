@@ -4,10 +4,12 @@
 //! it back changed, the methods without a prefix read it. Values are checked in one place, [`Config::validate`]
 //! and [`EndpointConfig::validate`], which everything that takes a configuration calls for the user.
 
+mod busy_poll;
 mod endpoint;
 
 use std::time::Duration;
 
+pub use busy_poll::BusyPoll;
 pub use endpoint::EndpointConfig;
 
 use crate::congestion::Congestion;
@@ -119,6 +121,7 @@ pub struct Config {
     pub(crate) congestion: Congestion,
     pub(crate) loss_tolerance: u16,
     pub(crate) max_burst_segments: u16,
+    pub(crate) busy_poll: BusyPoll,
 }
 
 impl Default for Config {
@@ -139,6 +142,7 @@ impl Default for Config {
             congestion: Congestion::default(),
             loss_tolerance: 0,
             max_burst_segments: BURST_SEGMENTS,
+            busy_poll: BusyPoll::default(),
         }
     }
 }
@@ -425,6 +429,19 @@ impl Config {
     /// See [`Config::with_max_burst_segments`].
     pub fn max_burst_segments(&self) -> u16 {
         self.max_burst_segments
+    }
+
+    /// Whether a thread that waits in a call looks again and again before it sleeps. Default
+    /// [`BusyPoll::Adaptive`]. Only sockets know it; the simulator has no threads.
+    #[must_use]
+    pub fn with_busy_poll(mut self, busy_poll: BusyPoll) -> Self {
+        self.busy_poll = busy_poll;
+        self
+    }
+
+    /// See [`Config::with_busy_poll`].
+    pub fn busy_poll(&self) -> BusyPoll {
+        self.busy_poll
     }
 }
 

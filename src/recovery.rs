@@ -318,6 +318,11 @@ impl Recovery {
         self.bytes_in_flight = 0;
     }
 
+    /// Gives back the memory that nothing in flight needs; for a connection that has been quiet for a while.
+    pub fn shrink(&mut self) {
+        self.sent.shrink();
+    }
+
     /// Numbers for people.
     pub fn snapshot(&self) -> RecoverySnapshot {
         RecoverySnapshot {

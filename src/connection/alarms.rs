@@ -143,6 +143,7 @@ impl Connection {
         }
         self.send.shrink();
         self.assembler.shrink();
+        self.recovery.shrink();
         self.outcome = Outcome::default();
         self.rest_windows();
         self.account.rest(self.memory());
