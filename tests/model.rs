@@ -25,11 +25,11 @@ use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use aqueduct_model::config::{BusyPoll, Config};
-use aqueduct_model::model::{SOON, elapsed, explore, finish, spawn};
-use aqueduct_model::{Endpoint, Listener, Stream};
+use aqueduct_model::model::{SOON, elapsed, explore, finish, lose, sleep, spawn};
+use aqueduct_model::{Delivered, Endpoint, Listener, Stream};
 
 /// Runs of each scenario, unless `AQUEDUCT_MODEL` says otherwise.
-const RUNS: usize = 200;
+const RUNS: usize = 100;
 
 fn number(variable: &str, default: usize) -> usize {
     let given = std::env::var(variable).ok();
@@ -214,15 +214,70 @@ fn one_thread_waits_for_two_sockets_in_turn() {
 
 #[test]
 fn a_shutdown_by_another_thread_ends_a_wait() {
+    // Of reading alone no packet tells: nothing comes back that would end the wait in its stead.
+    for how in [Shutdown::Both, Shutdown::Read] {
+        soon(move || {
+            let (listener, address) = listener(&with(BusyPoll::Off));
+            let mut reading = Stream::connect(address).expect("it answers");
+            let closing = reading.try_clone().expect("a handle");
+            let reader = spawn(move || reading.read(&mut [0; 8]).expect("no reset"));
+            let (server, _) = listener.accept().expect("it comes");
+            closing.shutdown(how).expect("open");
+            assert_eq!(reader.join(), 0);
+            drop((server, closing, listener));
+        });
+    }
+}
+
+#[test]
+fn a_read_may_begin_while_an_accept_ends() {
     soon(|| {
         let (listener, address) = listener(&with(BusyPoll::Off));
-        let mut reading = Stream::connect(address).expect("it answers");
-        let closing = reading.try_clone().expect("a handle");
-        let reader = spawn(move || reading.read(&mut [0; 8]).expect("no reset"));
-        let (server, _) = listener.accept().expect("it comes");
-        closing.shutdown(Shutdown::Both).expect("open");
-        assert_eq!(reader.join(), 0);
-        drop((server, closing, listener));
+        let mut first = Stream::connect(address).expect("it answers");
+        let (mut server, _) = listener.accept().expect("it comes");
+        let acceptor = spawn(move || drop(listener.accept().expect("it comes")));
+        let reader = spawn(move || receive(&mut server, b"first"));
+        let second = Stream::connect(address).expect("it answers");
+        first.write_all(b"first").expect("open");
+        reader.join();
+        acceptor.join();
+        drop((first, second));
+    });
+}
+
+#[test]
+fn who_asks_for_the_turns_and_gives_up_leaves_them_to_somebody() {
+    explored(|| {
+        let (listener, address) = listener(&with(BusyPoll::Off));
+        let mut client = Stream::connect(address).expect("it answers");
+        let (mut server, _) = listener.accept().expect("it comes");
+        let at_once = Some(Duration::from_nanos(1));
+        server.set_read_timeout(at_once).expect("not zero");
+        for _ in 0..2 {
+            // The shard's own thread takes the turns meanwhile.
+            sleep(Duration::from_millis(5));
+            let error = server.read(&mut [0; 8]).expect_err("nothing comes");
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        }
+        client.write_all(b"x").expect("open");
+        let acked = client.wait_delivered(Delivered::Acked, Duration::from_millis(30));
+        acked.expect("somebody receives it");
+        drop((server, listener));
+    });
+}
+
+#[test]
+fn the_background_repairs_what_is_lost_while_nobody_waits() {
+    explored(|| {
+        let (listener, address) = listener(&with(BusyPoll::Off));
+        let server = spawn(move || receive(&mut listener.accept().expect("it comes").0, b"lost"));
+        let mut client = Stream::connect(address).expect("it answers");
+        // The shard's own thread sleeps then until it is told of an earlier deadline.
+        sleep(Duration::from_millis(40));
+        lose(1);
+        client.write_all(b"lost").expect("open");
+        server.join();
+        assert!(elapsed() < Duration::from_millis(200), "{:?}", elapsed());
     });
 }
 

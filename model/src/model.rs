@@ -22,8 +22,8 @@ pub(crate) use sync::{
     RwLockWriteGuard,
 };
 pub(crate) use thread::{Builder, ThreadId, current_id};
-pub use thread::{JoinHandle, spawn};
-pub use world::{elapsed, finish};
+pub use thread::{JoinHandle, sleep, spawn};
+pub use world::{elapsed, finish, lose};
 pub(crate) use world::{now, seed};
 
 /// Steps of one run after which it counts as one that never ends.

@@ -132,7 +132,13 @@ impl Socket {
         segment: usize,
     ) -> Result<(), SendFailure> {
         let to = self.peer.unwrap_or(to.to);
-        let inbox = world().inboxes.get(&to).cloned();
+        let mut world = world();
+        if world.to_lose > 0 {
+            world.to_lose -= 1;
+            return Ok(());
+        }
+        let inbox = world.inboxes.get(&to).cloned();
+        drop(world);
         if let Some(inbox) = inbox {
             for datagram in bytes.chunks(segment.max(1)) {
                 inbox.push(self.address, datagram);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) use shuttle::thread::ThreadId;
 
@@ -29,6 +30,12 @@ impl Builder {
 /// The name of this thread.
 pub(crate) fn current_id() -> ThreadId {
     shuttle::thread::current().id()
+}
+
+/// Does nothing for a time of the model.
+pub fn sleep(time: Duration) {
+    let mutex = Mutex::new(());
+    drop(Condvar::new().wait_timeout(held(mutex.lock()), time));
 }
 
 /// Waits for a thread to end.

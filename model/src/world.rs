@@ -30,6 +30,8 @@ pub(super) struct World {
     /// The UDP sockets that are open.
     pub(super) inboxes: BTreeMap<SocketAddr, Arc<Inbox>>,
     pub(super) next_port: u16,
+    /// Sends of which nothing arrives, from now on.
+    pub(super) to_lose: u32,
 }
 
 /// A thread that waits.
@@ -58,6 +60,7 @@ impl World {
             next_ticket: 1,
             inboxes: BTreeMap::new(),
             next_port: 40_000,
+            to_lose: 0,
         }
     }
 
@@ -171,6 +174,11 @@ pub(crate) fn seed() -> [u8; 32] {
     let mut seed = [0; 32];
     thread_rng().fill(&mut seed);
     seed
+}
+
+/// Loses the next `sends`, whoever sends.
+pub fn lose(sends: u32) {
+    world().to_lose = sends;
 }
 
 /// How much time has passed in this run.
