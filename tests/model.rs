@@ -230,14 +230,18 @@ fn one_thread_waits_for_two_sockets_in_turn() {
 fn a_shutdown_by_another_thread_ends_a_wait() {
     // Of reading alone no packet tells: nothing comes back that would end the wait in its stead.
     for how in [Shutdown::Both, Shutdown::Read] {
-        soon(move || {
+        explored(move || {
             let (listener, address) = listener(&with(BusyPoll::Off));
             let mut reading = Stream::connect(address).expect("it answers");
             let closing = reading.try_clone().expect("a handle");
             let reader = spawn(move || reading.read(&mut [0; 8]).expect("no reset"));
             let (server, _) = listener.accept().expect("it comes");
+            // The timers of the handshake are over then, and the reader sleeps in the poll.
+            sleep(Duration::from_millis(40));
+            let begin = elapsed();
             closing.shutdown(how).expect("open");
             assert_eq!(reader.join(), 0);
+            assert!(elapsed() - begin < Duration::from_millis(5));
             drop((server, closing, listener));
         });
     }
