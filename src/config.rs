@@ -4,10 +4,12 @@
 //! it back changed, the methods without a prefix read it. Values are checked in one place, [`Config::validate`]
 //! and [`EndpointConfig::validate`], which everything that takes a configuration calls for the user.
 
+mod busy_poll;
 mod endpoint;
 
 use std::time::Duration;
 
+pub use busy_poll::BusyPoll;
 pub use endpoint::EndpointConfig;
 
 use crate::congestion::Congestion;
@@ -123,6 +125,7 @@ pub struct Config {
     pub(crate) max_burst_segments: u16,
     #[cfg(feature = "trace")]
     pub(crate) traces: Option<Traces>,
+    pub(crate) busy_poll: BusyPoll,
 }
 
 impl Default for Config {
@@ -145,6 +148,7 @@ impl Default for Config {
             max_burst_segments: BURST_SEGMENTS,
             #[cfg(feature = "trace")]
             traces: None,
+            busy_poll: BusyPoll::default(),
         }
     }
 }
@@ -460,6 +464,19 @@ impl Config {
     #[cfg(feature = "trace")]
     pub fn traces(&self) -> Option<&Traces> {
         self.traces.as_ref()
+    }
+
+    /// Whether a thread that waits in a call looks again and again before it sleeps. Default
+    /// [`BusyPoll::Adaptive`]. Only sockets know it; the simulator has no threads.
+    #[must_use]
+    pub fn with_busy_poll(mut self, busy_poll: BusyPoll) -> Self {
+        self.busy_poll = busy_poll;
+        self
+    }
+
+    /// See [`Config::with_busy_poll`].
+    pub fn busy_poll(&self) -> BusyPoll {
+        self.busy_poll
     }
 }
 

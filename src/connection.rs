@@ -453,6 +453,11 @@ impl Connection {
         self.phase == Phase::Over
     }
 
+    /// How it behaves.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The peer's address as `connect` or `accept` knew it.
     pub fn remote(&self) -> SocketAddr {
         self.remote

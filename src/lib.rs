@@ -127,8 +127,10 @@ pub mod wire;
 mod net;
 #[cfg(feature = "runtime")]
 mod runtime;
+#[cfg(model)]
+pub use runtime::model;
 
-pub use config::{Config, EndpointConfig, Keepalive};
+pub use config::{BusyPoll, Config, EndpointConfig, Keepalive};
 pub use congestion::Congestion;
 pub use connection::{Info, TcpState};
 pub use error::CloseReason;

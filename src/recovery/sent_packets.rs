@@ -318,6 +318,13 @@ impl SentPackets {
         }
     }
 
+    /// Gives back the memory of an empty ring; for a connection that has been quiet for a while.
+    pub fn shrink(&mut self) {
+        if self.slots.is_empty() {
+            self.clear();
+        }
+    }
+
     /// Forgets everything but the next number, and gives the memory back.
     pub fn clear(&mut self) {
         self.first = self.next_number();

@@ -86,6 +86,7 @@ impl Recovery {
     pub fn rest(&mut self) {
         self.tell_sent();
         self.untold = None;
+        self.sent.shrink();
     }
 
     /// A packet is about to be noted: everything is kept as it is before the first one of a batch.

@@ -1,14 +1,22 @@
 //! The clock of the process: the only place that asks the system for the time.
 
+#[cfg(not(model))]
 use std::sync::OnceLock;
+#[cfg(not(model))]
 use std::time::{Duration, Instant, SystemTime};
 
+#[cfg(not(model))]
 use crate::time::Time;
 
+#[cfg(model)]
+pub(crate) use super::model::now;
+
 /// The instant that is [`Time::ZERO`]: when the clock was read first.
+#[cfg(not(model))]
 static ORIGIN: OnceLock<Instant> = OnceLock::new();
 
 /// What time it is. Never earlier than an earlier answer, whichever thread asked.
+#[cfg(not(model))]
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the one place that reads a clock"
@@ -20,6 +28,7 @@ pub(crate) fn now() -> Time {
 }
 
 /// What people call the time: since the Unix epoch, unless the system's clock is before it. For traces alone.
+#[cfg(not(model))]
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the one place that reads a clock"

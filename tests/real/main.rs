@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod address_change;
 mod cycles;
+mod fairness;
 mod own_address;
 mod path_mtu;
 mod process;
