@@ -8,6 +8,7 @@
 //! acknowledgement rides along; recovery hears of each packet once.
 
 mod alone;
+mod gather;
 
 use std::ops::Range;
 
@@ -113,6 +114,9 @@ impl Connection {
         if !self.send.has_lost() && !fin && !self.may_send_new() {
             return Some(Limit::Window);
         }
+        if !self.send.has_lost() && !fin && self.gathers() {
+            return Some(Limit::Application);
+        }
         match self.admission(now, self.datagram_size()) {
             Admission::Send => None,
             Admission::AwaitAck if self.recovery.cwnd_room() < self.mss() => Some(Limit::Cwnd),
@@ -211,7 +215,7 @@ impl Connection {
         }
         let data = self
             .lost_plan()
-            .or_else(|| self.new_plan(now))
+            .or_else(|| self.new_plan(now, batch))
             .or_else(|| self.fin_plan());
         if data.is_some_and(|plan| self.is_admitted(now, plan)) {
             return data;
@@ -231,8 +235,8 @@ impl Connection {
     }
 
     /// New data, within the peer's window and its silly-window rule (RFC 9293 s3.8.6.2.1).
-    fn new_plan(&mut self, now: Time) -> Option<Plan> {
-        if self.send.snd_nxt() == self.send.end() {
+    fn new_plan(&mut self, now: Time, batch: &Batch) -> Option<Plan> {
+        if self.send.snd_nxt() == self.send.end() || (batch.is_empty() && self.gathers()) {
             return None;
         }
         if self.may_send_new() {
@@ -346,9 +350,9 @@ impl Connection {
         let Some(range) = self.take_range(plan, packet.room()) else {
             return false;
         };
-        let [head, tail] = self.send.slices(range.clone());
-        packet.payload(head);
-        packet.payload(tail);
+        for piece in self.send.pieces(range.clone()) {
+            packet.payload(piece);
+        }
         packet.offset(range.start.get());
         let fin = self.fin_rides_on(&range);
         let is_repeated = plan != Plan::New && range.start < range.end;
@@ -496,7 +500,7 @@ impl Connection {
             sent: self.recovery.next_number().since(self.local_first),
             is_first: !self.is_in_flight(),
             has_more: self.send.snd_nxt() < self.send.end(),
-            is_held_back: self.is_last_admitted(),
+            is_held_back: self.is_last_admitted() || self.gathers(),
             window: self.recovery.window_packets(),
             pace: self.recovery.pace_packets(),
         };

@@ -4,6 +4,7 @@ use super::*;
 use crate::wire::{Batch, Body, ConnectionId, Ecn, Meta, Packet, decode};
 
 mod closing;
+mod gather;
 mod hostile;
 mod opening;
 mod sizes;
@@ -46,13 +47,20 @@ pub(super) struct Pair {
     /// The largest datagram that the path carries; nobody is told.
     narrow: usize,
     events: [Vec<Event>; 2],
+    /// Of the client and of the server.
+    addresses: [SocketAddr; 2],
 }
 
 impl Pair {
     fn new(config: Config) -> Self {
+        Pair::between([CLIENT, SERVER], config)
+    }
+
+    fn between(addresses: [&str; 2], config: Config) -> Self {
+        let addresses = addresses.map(address);
         let config = Arc::new(config);
         let open = ActiveOpen {
-            remote: address(SERVER),
+            remote: addresses[1],
             local_cid: cid(11),
             local_first: PacketNumber::new(5_000),
             service: 0,
@@ -70,6 +78,7 @@ impl Pair {
             interface: 1_472,
             narrow: usize::MAX,
             events: Default::default(),
+            addresses,
         }
     }
 
@@ -179,7 +188,7 @@ impl Pair {
 
     fn deliver(&mut self, to_server: bool, bytes: &[u8]) {
         let packet = decode(bytes).expect("a packet");
-        let from = address(if to_server { CLIENT } else { SERVER });
+        let from = self.addresses[usize::from(!to_server)];
         let meta = Meta {
             from,
             to_ip: None,
@@ -227,7 +236,7 @@ impl Pair {
 
     fn accept(&mut self, now: Time) -> Connection {
         let open = PassiveOpen {
-            remote: address(CLIENT),
+            remote: self.addresses[0],
             local_ip: None,
             local_cid: cid(22),
             peer_cid: cid(11),

@@ -9,6 +9,8 @@
 //! first copy of a byte wins; a later one with other contents changes nothing. Memory is bounded by the
 //! window whatever the peer does: see [`Assembler::memory`].
 
+use bytes::Bytes;
+
 use crate::limits::GAPS_MAX;
 use crate::range_set::RangeSet;
 use crate::stream::tiles::Tiles;
@@ -173,6 +175,15 @@ impl Assembler {
         let len = self.peek(buf);
         self.consume(len);
         len
+    }
+
+    /// At most `max` in-order bytes, in memory of their own.
+    pub fn read_bytes(&mut self, max: usize) -> Bytes {
+        let len = max.min(self.unread());
+        let mut bytes = Vec::with_capacity(len);
+        self.tiles.append_to(self.read_offset, len, &mut bytes);
+        self.consume(len);
+        bytes.into()
     }
 
     /// Copies in-order bytes out and leaves them in place; how many.

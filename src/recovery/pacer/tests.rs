@@ -227,8 +227,8 @@ fn waits_of_fractions_of_a_nanosecond_are_not_lost() {
 }
 
 #[test]
-fn an_unpaced_burst_is_64_kib_or_half_the_window() {
-    for (cwnd, burst) in [(12_000, 65_536), (131_072, 65_536), (1 << 20, 1 << 19)] {
+fn an_unpaced_burst_is_256_kib_or_half_the_window() {
+    for (cwnd, burst) in [(12_000, 1 << 18), (1 << 19, 1 << 18), (1 << 20, 1 << 19)] {
         let mut pacer = Pacer::new(1_472);
         pacer.renew_burst(cwnd);
         assert_eq!(pacer.burst_room(), burst);
