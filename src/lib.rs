@@ -97,6 +97,7 @@
 //! |---|---|---|
 //! | `runtime` | yes | sockets and threads: [`Stream`], [`Listener`], [`Endpoint`] |
 //! | `sim` | no | the simulator |
+//! | `rpc` | no | the layers above the stream: logical clocks (`clock`) |
 
 pub mod config;
 pub mod congestion;
@@ -112,6 +113,8 @@ pub mod stream;
 pub mod time;
 pub mod wire;
 
+#[cfg(feature = "rpc")]
+mod layers;
 #[cfg(feature = "runtime")]
 mod net;
 #[cfg(feature = "runtime")]
@@ -121,6 +124,8 @@ pub use config::{Config, EndpointConfig, Keepalive};
 pub use congestion::Congestion;
 pub use connection::{Info, TcpState};
 pub use error::CloseReason;
+#[cfg(feature = "rpc")]
+pub use layers::clock;
 #[cfg(feature = "runtime")]
 pub use net::{
     CloseError, Closed, Delivered, Endpoint, EndpointBuilder, Incoming, Listener, Report, Stream,
