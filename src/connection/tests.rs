@@ -4,6 +4,7 @@ use super::*;
 use crate::wire::{Batch, Body, ConnectionId, Ecn, Meta, Packet, decode};
 
 mod closing;
+mod datagrams;
 mod hostile;
 mod opening;
 mod sizes;
@@ -214,6 +215,7 @@ impl Pair {
         });
         answer.options(&Options {
             cookie: Some(b"proof"),
+            dgram_max: Some(self.config.datagram_max()),
             ..Options::default()
         });
         let len = answer.finish();
@@ -239,7 +241,7 @@ impl Pair {
             rtt: Some(2 * ONE_WAY),
             max_ack_delay: None,
             idle_timeout: None,
-            dgram_max: None,
+            dgram_max: Some(self.config.datagram_max()),
             features: None,
             incarnation: None,
         };

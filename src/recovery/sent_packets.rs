@@ -89,6 +89,7 @@ struct Record {
     size: u16,
     fin: bool,
     mtu_probe: bool,
+    dgram: bool,
     marked: bool,
     lost: bool,
 }
@@ -411,6 +412,7 @@ impl Record {
             size: packet.size,
             fin: contents.fin,
             mtu_probe: contents.mtu_probe.is_some(),
+            dgram: contents.dgram,
             marked: contents.marked,
             lost: false,
         }
@@ -430,6 +432,7 @@ impl Record {
             data: self.data(),
             fin: self.fin,
             mtu_probe: self.mtu_probe.then_some(self.len),
+            dgram: self.dgram,
             marked: self.marked,
         }
     }
