@@ -4,3 +4,4 @@
 //! the stream through its public face alone; docs/LAYERS.md says what each of them gives.
 
 pub mod clock;
+pub mod detect;

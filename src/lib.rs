@@ -97,7 +97,7 @@
 //! |---|---|---|
 //! | `runtime` | yes | sockets and threads: [`Stream`], [`Listener`], [`Endpoint`] |
 //! | `sim` | no | the simulator |
-//! | `rpc` | no | the layers above the stream: logical clocks (`clock`) |
+//! | `rpc` | no | the layers above the stream: logical clocks (`clock`), failure detection (`detect`) |
 
 pub mod config;
 pub mod congestion;
@@ -125,7 +125,7 @@ pub use congestion::Congestion;
 pub use connection::{Info, TcpState};
 pub use error::CloseReason;
 #[cfg(feature = "rpc")]
-pub use layers::clock;
+pub use layers::{clock, detect};
 #[cfg(feature = "runtime")]
 pub use net::{
     CloseError, Closed, Delivered, Endpoint, EndpointBuilder, Incoming, Listener, Report, Stream,
