@@ -118,6 +118,7 @@ pub struct Config {
     pub(crate) receive_window_max: u32,
     pub(crate) max_ack_delay: Duration,
     pub(crate) max_datagram: u16,
+    pub(crate) datagram_max: u16,
     pub(crate) nodelay: bool,
     pub(crate) abort_on_unread: bool,
     pub(crate) congestion: Congestion,
@@ -141,6 +142,7 @@ impl Default for Config {
             receive_window_max: 32 << 20,
             max_ack_delay: Duration::from_millis(8),
             max_datagram: 65_487,
+            datagram_max: 65_455,
             nodelay: false,
             abort_on_unread: false,
             congestion: Congestion::default(),
@@ -222,6 +224,11 @@ impl Config {
             (DATAGRAM_MIN..=DATAGRAM_MAX_V4).contains(&datagram),
             "max_datagram",
             "1200..=65507 bytes",
+        )?;
+        check(
+            usize::from(self.datagram_max) <= DATAGRAM_MAX_V4 - 32,
+            "datagram_max",
+            "0..=65475 bytes",
         )
     }
 
@@ -358,6 +365,19 @@ impl Config {
     /// See [`Config::with_max_datagram`].
     pub fn max_datagram(&self) -> u16 {
         self.max_datagram
+    }
+
+    /// The largest datagram of the application (payload, bytes) that this side accepts beside the stream; the peer is told.
+    /// 0: none. Default 65,455; 0 to 65,475.
+    #[must_use]
+    pub fn with_datagram_max(mut self, bytes: u16) -> Self {
+        self.datagram_max = bytes;
+        self
+    }
+
+    /// See [`Config::with_datagram_max`].
+    pub fn datagram_max(&self) -> u16 {
+        self.datagram_max
     }
 
     /// What `nodelay` of a new stream says. It is stored for compatibility alone: there is no Nagle algorithm

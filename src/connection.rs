@@ -20,6 +20,7 @@ mod alarms;
 mod application;
 mod autotune;
 mod budget;
+mod datagrams;
 mod ending;
 mod event;
 mod handshake;
@@ -54,6 +55,7 @@ use crate::wire::{ConnectionId, Ecn, Offset, PacketNumber, TruncatedNumber, Wind
 use acks::Acks;
 use autotune::WindowTuner;
 use budget::Account;
+use datagrams::Datagrams;
 use event::Pending;
 use handshake::{Handshake, SynSent};
 use idle::Idle;
@@ -72,9 +74,13 @@ use timers::Timers;
 pub use application::{ReadError, WriteError};
 pub(crate) use autotune::SMALL_WINDOW;
 pub use budget::Budget;
+pub use datagrams::DatagramError;
 pub use ending::Linger;
 pub use event::{Event, Farewell, LastAck};
 pub use info::{Info, TcpState};
+
+/// Bytes of the base header: a packet's size without its payload, ACK block and options.
+const HEADER_BYTES: usize = 32;
 
 /// What the third packet of a handshake proves, from which a server makes its connection.
 #[derive(Clone, Debug)]
@@ -174,6 +180,7 @@ pub struct Connection {
     assembler: Assembler,
     recv_half: RecvHalf,
     recv_credit: RecvCredit,
+    datagrams: Datagrams,
     tuner: WindowTuner,
     account: Account,
     /// How far both directions had come when the connection was last found to hold memory.
@@ -290,6 +297,7 @@ impl Connection {
                 max_datagram: open.max_datagram,
                 max_ack_delay: open.max_ack_delay,
                 idle_timeout: open.idle_timeout,
+                dgram_max: open.dgram_max,
                 features: open.features,
                 incarnation: open.incarnation,
                 rtt: open.rtt,
@@ -325,6 +333,7 @@ impl Connection {
             assembler: Assembler::new(),
             recv_half: RecvHalf::Open,
             recv_credit: RecvCredit::new(config.receive_window()),
+            datagrams: Datagrams::default(),
             tuner: WindowTuner::new(now, &config),
             account: Account::default(),
             standing: Standing::Moves,
@@ -490,9 +499,9 @@ impl Connection {
         }
     }
 
-    /// Bytes of memory held for the stream, both directions; bounded by the two buffers.
+    /// Bytes of memory held for the stream and for datagrams, both directions; bounded by the buffers and queues.
     pub fn memory(&self) -> usize {
-        self.send.memory() + self.assembler.memory()
+        self.send.memory() + self.assembler.memory() + self.datagrams.memory()
     }
 
     /// Numbers for people.
@@ -537,6 +546,11 @@ impl Connection {
             packets_retransmitted: self.counters.packets_retransmitted,
             packets_duplicate: self.counters.packets_duplicate,
             packets_rejected: self.counters.packets_rejected,
+            datagrams_sent: self.datagrams.counts.sent,
+            datagrams_lost: self.datagrams.counts.lost,
+            datagrams_unsent: self.datagrams.counts.unsent,
+            datagrams_received: self.datagrams.counts.received,
+            datagrams_unread: self.datagrams.counts.unread,
             pto_count: recovery.pto_count,
             unread_at_peer: self.unread_at_peer,
             window: self.send_credit.limit().since(self.send.snd_una()),

@@ -98,6 +98,7 @@
 //! | `runtime` | yes | sockets and threads: [`Stream`], [`Listener`], [`Endpoint`] |
 //! | `sim` | no | the simulator |
 //! | `trace` | no | traces of connections as qlog: `Config::with_trace_dir` |
+//! | `rpc` | no | the layers above the stream: logical clocks (`clock`), failure detection (`detect`) |
 
 pub mod config;
 pub mod congestion;
@@ -123,6 +124,8 @@ pub mod trace;
 mod trace;
 pub mod wire;
 
+#[cfg(feature = "rpc")]
+mod layers;
 #[cfg(feature = "runtime")]
 mod net;
 #[cfg(feature = "runtime")]
@@ -134,6 +137,8 @@ pub use config::{BusyPoll, Config, EndpointConfig, Keepalive};
 pub use congestion::Congestion;
 pub use connection::{Info, TcpState};
 pub use error::CloseReason;
+#[cfg(feature = "rpc")]
+pub use layers::{clock, detect};
 #[cfg(feature = "runtime")]
 pub use net::{
     CloseError, Closed, Delivered, Endpoint, EndpointBuilder, Incoming, Listener, Report, Stream,

@@ -29,6 +29,11 @@ pub const GAPS_MAX: usize = 1_024;
 /// The unit in which memory for received data is allocated.
 pub const CHUNK_BYTES: usize = 2_048;
 
+/// Datagrams of the application that wait in one direction of a connection; one more and the oldest is dropped.
+pub const DATAGRAMS_QUEUED_MAX: usize = 128;
+/// Bytes that those may have together.
+pub const DATAGRAM_BYTES_QUEUED_MAX: usize = 128 << 10;
+
 /// Bytes of a cookie or of a token.
 pub const COOKIE_BYTES_MAX: usize = 112;
 /// How long a cookie is good.

@@ -72,6 +72,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "runtime",
         ],
     ),
+    // The layers see the stream through its face, and the runtime for its clock alone.
+    ("layers", &["runtime", "net"]),
 ];
 
 /// Whether `module` may name `imported`; `None` if nobody said what `module` is.

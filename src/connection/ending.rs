@@ -115,6 +115,7 @@ impl Connection {
             self.recv_half = RecvHalf::Reset;
         }
         self.send.clear();
+        self.datagrams.stop();
         self.recovery.clear();
         self.timers.stop_all();
         self.pending.readable = true;
@@ -205,6 +206,7 @@ impl Connection {
         }
         self.phase = Phase::Over;
         self.timers.stop_all();
+        self.datagrams.stop();
         self.recovery.clear();
         self.pending.delivered = true;
         self.pending.closed = Some(match self.fin_order {

@@ -157,7 +157,8 @@ impl Connection {
                 self.follow(now, action);
                 Ok(Taken { at_once: true })
             }
-            // This side offers no DGRAM_MAX, so an honest peer sends no DGRAM.
+            Body::Dgram { payload, .. } if self.take_datagram(payload) => Ok(Taken::default()),
+            // A datagram larger than this side's DGRAM_MAX: no honest peer sends one.
             _ => Err(Rejected),
         }
     }
@@ -233,6 +234,8 @@ impl Connection {
             if contents.fin {
                 self.send_half.on_fin_lost();
             }
+            let datagrams = u64::from(contents.dgram);
+            self.datagrams.counts.lost = self.datagrams.counts.lost.saturating_add(datagrams);
             if let Some(size) = contents.mtu_probe {
                 self.mtu.on_probe_lost(self.latest, size);
             }

@@ -137,6 +137,16 @@ pub struct Info {
     pub packets_duplicate: u64,
     /// Packets received that broke a rule and were dropped.
     pub packets_rejected: u64,
+    /// Unreliable datagrams sent.
+    pub datagrams_sent: u64,
+    /// Of those, declared lost.
+    pub datagrams_lost: u64,
+    /// Datagrams that were taken but dropped before they left: too many waited, or the path had become too narrow.
+    pub datagrams_unsent: u64,
+    /// Datagrams received.
+    pub datagrams_received: u64,
+    /// Of those, dropped because too many waited to be taken.
+    pub datagrams_unread: u64,
     /// Probe timeouts in a row, now.
     pub pto_count: u32,
     /// In-order bytes that the peer's application has not read, as the peer last said.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! alone in their batch:  RST, SYN, SYNACK, PATH, MTU probe
-//! side by side:          probe (timeout), lost data, new data, FIN, liveness PROBE, bare ACK
+//! side by side:          probe (timeout), datagram, lost data, new data, FIN, liveness PROBE, bare ACK
 //! ```
 //! The first candidate that has something to say and may leave is built into the batch; an owed
 //! acknowledgement rides along; recovery hears of each packet once.
@@ -16,7 +16,7 @@ use super::handshake::Handshake;
 use super::imm::Leaving;
 use super::lifecycle::SendHalf;
 use super::path::Route;
-use super::{Connection, Phase};
+use super::{Connection, HEADER_BYTES, Phase};
 use crate::limits::DATAGRAM_MIN;
 use crate::recovery::{Admission, Contents, Limit, SendClass, SentPacket};
 use crate::time::{Time, Timer};
@@ -43,6 +43,8 @@ enum Plan {
     New,
     /// The FIN without data.
     Fin,
+    /// A datagram of the application.
+    Datagram,
     /// A PROBE.
     Liveness,
     /// An acknowledgement alone.
@@ -106,7 +108,8 @@ impl Connection {
         if self.phase != Phase::Open {
             return None;
         }
-        let fin = self.fin_plan().is_some();
+        // A datagram that waits is held back as a repair is: by cwnd and pacer alone.
+        let fin = self.fin_plan().is_some() || self.datagrams.is_waiting();
         let unsent = self.send.end() > self.send.snd_nxt();
         if !self.send.has_lost() && !fin && !unsent {
             return Some(Limit::Application);
@@ -187,7 +190,9 @@ impl Connection {
     fn mark_for(&self, plan: Plan) -> Option<Ecn> {
         match plan {
             Plan::TimeoutProbe | Plan::Ack => None,
-            Plan::Lost | Plan::New | Plan::Fin | Plan::Liveness => self.recovery.mark(),
+            Plan::Lost | Plan::New | Plan::Fin | Plan::Datagram | Plan::Liveness => {
+                self.recovery.mark()
+            }
         }
     }
 
@@ -217,6 +222,10 @@ impl Connection {
             .lost_plan()
             .or_else(|| self.new_plan(now, batch))
             .or_else(|| self.fin_plan());
+        let data = match self.is_datagram_next(data.is_some()) {
+            true => Some(Plan::Datagram),
+            false => data,
+        };
         if data.is_some_and(|plan| self.is_admitted(now, plan)) {
             return data;
         }
@@ -288,6 +297,8 @@ impl Connection {
         let size = match plan {
             Plan::Lost => u16::try_from(HEADERS_MAX + self.send.next_lost_len())
                 .map_or(full, |size| size.min(full)),
+            Plan::Datagram => u16::try_from(HEADER_BYTES + self.datagrams.next_len())
+                .map_or(full, |size| size.min(full)),
             _ => full,
         };
         match self.admission(now, size) {
@@ -306,6 +317,7 @@ impl Connection {
             Plan::Lost | Plan::New | Plan::Fin => {
                 self.build_data(now, plan, usize::from(self.datagram_size()), batch)
             }
+            Plan::Datagram => self.build_datagram(now, batch),
             Plan::Liveness => self.build_liveness(now, batch),
             Plan::Ack => self.build_ack(now, batch),
         }
@@ -345,7 +357,13 @@ impl Connection {
         packet.aux(u16::try_from(tracked).unwrap_or(u16::MAX));
         // Who receives a FIN may let the connection go: it says what was received, lost blocks or not.
         let ending = matches!(self.send_half, SendHalf::FinQueued | SendHalf::FinSent);
-        let with_ack = self.put_ack(now, &mut packet, ending || plan == Plan::TimeoutProbe);
+        // Data keeps at least half of the datagram.
+        let with_ack = self.put_ack(
+            now,
+            &mut packet,
+            DATAGRAM_MIN / 2,
+            ending || plan == Plan::TimeoutProbe,
+        );
         self.put_cookie(&mut packet);
         let Some(range) = self.take_range(plan, packet.room()) else {
             return false;
@@ -380,7 +398,7 @@ impl Connection {
             Plan::New => self.send.take_new(max, self.send_credit.limit()),
             Plan::TimeoutProbe => self.send.take_oldest(max),
             Plan::Fin => Some(self.send.end()..self.send.end()),
-            Plan::Liveness | Plan::Ack => None,
+            Plan::Datagram | Plan::Liveness | Plan::Ack => None,
         }
     }
 
@@ -400,6 +418,7 @@ impl Connection {
             self.counters.bytes_retransmitted += len_u64(range_len(&data));
         }
         self.wants.small_segment = false;
+        self.datagrams.on_stream_sent();
         self.arm_rest(now);
         let contents = Contents {
             data,
@@ -419,7 +438,7 @@ impl Connection {
             imm: true,
             ..Flags::default()
         });
-        let with_ack = self.put_ack(now, &mut packet, true);
+        let with_ack = self.put_ack(now, &mut packet, DATAGRAM_MIN / 2, true);
         self.put_cookie(&mut packet);
         if self.silence.is_asking() {
             packet.pad_to(DATAGRAM_MIN);
@@ -441,7 +460,7 @@ impl Connection {
         let number = self.acks.take_ack_number();
         let mut packet = self.builder(room, Kind::Ack);
         packet.offset(number);
-        self.put_ack(now, &mut packet, true);
+        self.put_ack(now, &mut packet, DATAGRAM_MIN / 2, true);
         let len = packet.finish();
         batch.push(len);
         self.path.on_sent(len_u64(len));
@@ -449,8 +468,14 @@ impl Connection {
         true
     }
 
-    /// Writes the ACK block if one is owed or `always`; whether it did.
-    fn put_ack(&mut self, now: Time, packet: &mut PacketBuilder<'_>, always: bool) -> bool {
+    /// Writes the ACK block if one is owed or `always`; whether it did. It leaves `reserve` bytes, if it can.
+    fn put_ack(
+        &mut self,
+        now: Time,
+        packet: &mut PacketBuilder<'_>,
+        reserve: usize,
+        always: bool,
+    ) -> bool {
         if !always && !self.acks.is_owed() && !self.is_proving() {
             return false;
         }
@@ -472,8 +497,7 @@ impl Connection {
             ecn: self.acks.ecn_counts().filter(|_| self.counts_marks),
         };
         self.reported_unread = unread;
-        // Data keeps at least half of the datagram.
-        packet.ack(&fields, self.acks.ranges(), DATAGRAM_MIN / 2);
+        packet.ack(&fields, self.acks.ranges(), reserve);
         true
     }
 

@@ -5,6 +5,7 @@ use crate::wire::{Batch, Body, ConnectionId, Ecn, Meta, Packet, decode};
 
 mod closing;
 mod gather;
+mod datagrams;
 mod hostile;
 mod opening;
 mod sizes;
@@ -223,6 +224,7 @@ impl Pair {
         });
         answer.options(&Options {
             cookie: Some(b"proof"),
+            dgram_max: Some(self.config.datagram_max()),
             ..Options::default()
         });
         let len = answer.finish();
@@ -248,7 +250,7 @@ impl Pair {
             rtt: Some(2 * ONE_WAY),
             max_ack_delay: None,
             idle_timeout: None,
-            dgram_max: None,
+            dgram_max: Some(self.config.datagram_max()),
             features: None,
             incarnation: None,
         };

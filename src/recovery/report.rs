@@ -16,6 +16,8 @@ pub struct Contents {
     pub fin: bool,
     /// It was a path-MTU probe of this many bytes; its loss is no sign of congestion.
     pub mtu_probe: Option<u16>,
+    /// A datagram of the application, which is not repeated.
+    pub dgram: bool,
     /// It left with an ECN mark, ECT(0): the peer must count it when it arrives.
     pub marked: bool,
 }

@@ -90,6 +90,7 @@ struct Record {
     size: u16,
     fin: bool,
     mtu_probe: bool,
+    dgram: bool,
     marked: bool,
     lost: bool,
 }
@@ -449,6 +450,7 @@ impl Record {
             size: packet.size,
             fin: contents.fin,
             mtu_probe: contents.mtu_probe.is_some(),
+            dgram: contents.dgram,
             marked: contents.marked,
             lost: false,
         }
@@ -468,6 +470,7 @@ impl Record {
             data: self.data(),
             fin: self.fin,
             mtu_probe: self.mtu_probe.then_some(self.len),
+            dgram: self.dgram,
             marked: self.marked,
         }
     }

@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 mod address_change;
 mod cycles;
 mod fairness;
+#[cfg(feature = "rpc")]
+mod detect;
 mod own_address;
 mod path_mtu;
 mod process;

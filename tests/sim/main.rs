@@ -7,6 +7,8 @@ mod clocks;
 mod close;
 mod close_races;
 mod details;
+#[cfg(feature = "rpc")]
+mod detect;
 mod determinism;
 mod ecn;
 mod handshake;
