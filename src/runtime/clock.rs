@@ -2,8 +2,9 @@
 
 #[cfg(not(model))]
 use std::sync::OnceLock;
+use std::time::Duration;
 #[cfg(not(model))]
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 #[cfg(not(model))]
 use crate::time::Time;
@@ -36,6 +37,12 @@ pub(crate) fn now() -> Time {
 pub(crate) fn wall() -> Option<Duration> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.ok()
+}
+
+/// A model has no calendar.
+#[cfg(model)]
+pub(crate) fn wall() -> Option<Duration> {
+    None
 }
 
 #[cfg(test)]
