@@ -6,7 +6,7 @@ use std::thread;
 use aqueduct::{Endpoint, Listener, Stream};
 
 use super::alone;
-use super::support::{byte_at, watched};
+use super::support::wait::{byte_at, watched};
 
 /// Streams that nobody reads at the other end.
 const SLOW: usize = 4;
