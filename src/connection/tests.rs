@@ -4,8 +4,8 @@ use super::*;
 use crate::wire::{Batch, Body, ConnectionId, Ecn, Meta, Packet, decode};
 
 mod closing;
-mod gather;
 mod datagrams;
+mod gather;
 mod hostile;
 mod opening;
 mod sizes;

@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod address_change;
 mod cycles;
-mod fairness;
 #[cfg(feature = "rpc")]
 mod detect;
+mod fairness;
 mod own_address;
 mod path_mtu;
 mod process;
