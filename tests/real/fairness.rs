@@ -21,13 +21,13 @@ fn pattern(seed: u64, len: usize) -> Vec<u8> {
 
 /// A client whose streams share a socket, and a listener.
 fn both() -> (Endpoint, Listener) {
-    let client = Endpoint::bind("127.0.0.1:0").unwrap();
-    (client, Listener::bind("127.0.0.1:0").unwrap())
+    let client = Endpoint::bind("127.0.0.1:0").expect("loopback");
+    (client, Listener::bind("127.0.0.1:0").expect("loopback"))
 }
 
 fn open(client: &Endpoint, listener: &Listener) -> (Stream, Stream) {
-    let stream = client.connect(listener.local_addr().unwrap()).unwrap();
-    (stream, listener.accept().unwrap().0)
+    let stream = client.connect(listener.local_addr().expect("loopback")).expect("loopback");
+    (stream, listener.accept().expect("loopback").0)
 }
 
 #[test]
