@@ -255,7 +255,7 @@ impl Assembler {
 
     /// Gives back the memory that no byte needs; for a connection that has been quiet for a while.
     ///
-    /// Until then up to 64 KiB that held data stay for the next data: a stream that flows does not allocate.
+    /// Until then up to 1 MiB that held data stays for the next data: a stream that flows does not allocate.
     pub fn shrink(&mut self) {
         self.tiles.shrink();
         self.early.shrink();

@@ -16,13 +16,14 @@ use std::fmt;
 use crate::limits::CHUNK_BYTES;
 use crate::wire::Offset;
 
-/// Free chunks that are kept for the data to come: as much as a reader that keeps up leaves unread while it works
-/// (512 KiB).
+/// Free chunks that are kept for the data to come in any case: as much as one receive call can deliver (64 KiB).
 ///
-/// To allocate them anew each time would treble the cost of a segment (180 instead of 64 ns, measured), and 64 KiB
-/// are not enough on one machine, where a read finds 160 KiB: there allocating took a tenth of the receiver's time.
-/// All chunks together are never more than were held at one time. [`Tiles::shrink`] gives the free ones back.
-const SPARE_MAX: usize = 256;
+/// A reader that keeps up empties all chunks after each batch. To allocate them anew each time would
+/// treble the cost of a segment (180 instead of 64 ns, measured). [`Tiles::shrink`] gives them back.
+const SPARE_MIN: usize = 32;
+/// The most that are kept, where more were held at one time: the window on one machine (1 MiB). A reader there finds
+/// 160 KiB at a time, and allocating them took a tenth of the receiver's time.
+const SPARE_MAX: usize = 512;
 
 type Chunk = Box<[u8; CHUNK_BYTES]>;
 
@@ -34,6 +35,8 @@ pub(super) struct Tiles {
     chunks: VecDeque<Option<Chunk>>,
     /// Chunks in `chunks`.
     held: usize,
+    /// The most that `held` was since the memory was given back.
+    held_max: usize,
     spare: Vec<Chunk>,
 }
 
@@ -59,8 +62,10 @@ impl Tiles {
             self.chunks.resize_with(index + 1, || None);
         }
         let (held, spare) = (&mut self.held, &mut self.spare);
+        let held_max = &mut self.held_max;
         self.chunks[index].get_or_insert_with(|| {
             *held += 1;
+            *held_max = (*held_max).max(*held);
             spare.pop().unwrap_or_else(|| Box::new([0; CHUNK_BYTES]))
         })
     }
@@ -126,15 +131,21 @@ impl Tiles {
     fn pop_front(&mut self) {
         if let Some(chunk) = self.chunks.pop_front().flatten() {
             self.held -= 1;
-            if self.spare.len() < SPARE_MAX {
+            if self.spare.len() < self.spare_max() {
                 self.spare.push(chunk);
             }
         }
     }
 
+    /// How many free chunks are kept: seven eighths of those that were needed at one time, within bounds.
+    fn spare_max(&self) -> usize {
+        (self.held_max - self.held_max / 8).clamp(SPARE_MIN, SPARE_MAX)
+    }
+
     /// Gives back all memory that no byte needs.
     pub(super) fn shrink(&mut self) {
         self.spare = Vec::new();
+        self.held_max = self.held;
         if self.chunks.is_empty() {
             self.chunks = VecDeque::new();
         }

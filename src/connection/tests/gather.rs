@@ -1,8 +1,9 @@
 use super::*;
 
 const HERE: [&str; 2] = ["127.0.0.1:1000", "127.0.0.1:2000"];
-/// What is in flight when small writes begin to wait.
-const CROWD: usize = 256 << 10;
+/// What four datagrams of 16,336 bytes carry, and how many of those make more than 256 KiB.
+const BATCH: usize = 4 * 16_304;
+const BATCHES: usize = 6;
 const SMALL: usize = 1_000;
 
 /// A pair on one machine whose client has a wide window, and more in flight than small writes join; and the
@@ -21,12 +22,12 @@ fn crowded(addresses: [&str; 2]) -> (Pair, usize) {
         pair.run_for(ONE_WAY);
         read_all(pair.server());
     }
-    pair.settle();
+    pair.run_for(4 * ONE_WAY);
     read_all(pair.server());
-    pair.settle();
-    let data = bytes_of(7, written as u64, CROWD + 100_000);
+    // Whole batches, so that nothing of them waits; the pacer takes a moment.
+    let data = bytes_of(7, written as u64, BATCHES * BATCH);
     assert_eq!(pair.client.write(&data), Ok(data.len()));
-    pair.transmit();
+    pair.run_for(ONE_WAY / 2);
     (pair, written + data.len())
 }
 
@@ -73,9 +74,11 @@ fn what_was_written_before_the_end_waits_for_nothing() {
     pair.client
         .write(&bytes_of(7, written as u64, SMALL))
         .expect("room");
+    pair.transmit();
+    assert_eq!(sent(&pair), before, "it waits for more");
     pair.client.shutdown_write();
     pair.transmit();
-    assert_eq!(sent(&pair), before + 1);
+    assert!(sent(&pair) > before, "and for nothing now");
 }
 
 #[test]
