@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::detector::{Detector, Liveness};
 use super::phi::PhiAccrual;
-use crate::connection::Info;
+use crate::Info;
 use crate::error::CloseReason;
 use crate::time::Time;
 
