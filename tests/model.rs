@@ -29,10 +29,14 @@
 //! | `cell.rs`, `drain`: readers, or writers, are not woken | `many_wait_…`, `one_stream_…` |
 //! | `waiters.rs`, `any`: one waiter is overlooked | `many_wait_…`, `one_stream_…`, `who_accepts_…` |
 //! | `backlog.rs`, `push`: who accepts is not woken | `who_accepts_…` |
+//! | `Drop` of `Waiting`: who asked and gives up leaves `asked` set | `who_asks_…` |
+//! | `cell.rs`, `wait_as`: nobody knows that this connection's thread sleeps in the poll | `a_shutdown_…` |
+//! | `shard.rs`, `hurry`: an earlier deadline does not wake the loop | `the_background_…` |
+//! | `Drop` of `Waiting`: who asked in the last moment is not told | `a_read_may_…`, within 8,000 runs |
 //!
-//! Two lines are no part of it: the wake-up of the background thread for others who wait when a leader goes, which a tick
-//! replaces (it is a matter of a millisecond); and of the wake-ups of a leader's poll in `drain` and in `wake_all` either
-//! is enough for a shutdown.
+//! Not found, as nothing that waits depends on it: the wake-up of the background thread for others who wait when a leader
+//! goes (a tick does the same a millisecond later), and one alone of the wake-ups of a leader's poll in `drain` and in
+//! `wake_all` (either is enough for a shutdown).
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
