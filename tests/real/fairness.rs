@@ -26,7 +26,9 @@ fn both() -> (Endpoint, Listener) {
 }
 
 fn open(client: &Endpoint, listener: &Listener) -> (Stream, Stream) {
-    let stream = client.connect(listener.local_addr().expect("loopback")).expect("loopback");
+    let stream = client
+        .connect(listener.local_addr().expect("loopback"))
+        .expect("loopback");
     (stream, listener.accept().expect("loopback").0)
 }
 

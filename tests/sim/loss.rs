@@ -203,7 +203,8 @@ fn lose_tails(congestion: &Congestion) {
                     let Some(Body::Data(data)) = passing.packet().map(|packet| packet.body) else {
                         return Fate::Pass;
                     };
-                    let end = data.offset.get() + u64::try_from(data.payload.len()).unwrap();
+                    let end = data.offset.get()
+                        + u64::try_from(data.payload.len()).expect("a payload is short");
                     if end == bytes && left > 0 {
                         left -= 1;
                         return Fate::Drop;
