@@ -5,3 +5,4 @@
 
 pub mod clock;
 pub mod detect;
+pub mod msg;

@@ -98,7 +98,7 @@
 //! | `runtime` | yes | sockets and threads: [`Stream`], [`Listener`], [`Endpoint`] |
 //! | `sim` | no | the simulator |
 //! | `trace` | no | traces of connections as qlog: `Config::with_trace_dir` |
-//! | `rpc` | no | the layers above the stream: logical clocks (`clock`), failure detection (`detect`) |
+//! | `rpc` | no | the layers above the stream: logical clocks (`clock`), failure detection (`detect`), messages and calls (`msg`) |
 
 pub mod config;
 pub mod congestion;
@@ -138,7 +138,7 @@ pub use congestion::Congestion;
 pub use connection::{Info, TcpState};
 pub use error::CloseReason;
 #[cfg(feature = "rpc")]
-pub use layers::{clock, detect};
+pub use layers::{clock, detect, msg};
 #[cfg(feature = "runtime")]
 pub use net::{
     CloseError, Closed, Delivered, Endpoint, EndpointBuilder, Incoming, Listener, Report, Stream,

@@ -7,6 +7,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod address_change;
+#[cfg(feature = "rpc")]
+mod calls;
 mod cycles;
 #[cfg(feature = "rpc")]
 mod detect;

@@ -3,6 +3,8 @@
 //! A failing test prints its seed; `AQUEDUCT_SEED=<seed> cargo test --test sim <name>` runs that one again.
 //! `AQUEDUCT_SCENARIOS=<count>` lengthens the random part.
 
+#[cfg(feature = "rpc")]
+mod calls;
 mod clocks;
 mod close;
 mod close_races;

@@ -1,0 +1,440 @@
+//! One session on one stream: a thread that reads, one that writes, and what waits for them.
+//!
+//! The session lies behind a lock that nobody holds while he reads, writes, or runs the program's code. Whoever has given it
+//! something to say wakes the writer.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::body::Inflow;
+use super::error::RpcError;
+use super::ext::Ext;
+use super::hello::Hello;
+use super::session::{Event, Request, Session};
+use crate::time::Time;
+use crate::{Stream, runtime};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 64 << 10;
+/// Bytes written at once: what is urgent waits for no more than that.
+const WRITE_BYTES: usize = 32 << 10;
+/// A writer that is held up looks after deadlines as often.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What gets the answer of a call.
+pub(super) type Done = Box<dyn FnOnce(Result<Bytes, RpcError>) + Send>;
+
+/// Who serves the calls of the other side.
+pub(super) trait Handler: Send + Sync + 'static {
+    /// A call came; `cancelled` turns true when nobody waits for its answer any more.
+    fn on_request(&self, link: &Arc<Link>, request: Request, cancelled: Arc<AtomicBool>);
+    /// A one-way message came.
+    fn on_oneway(&self, link: &Arc<Link>, method: u16, ext: Ext, body: Bytes);
+}
+
+/// A session, its stream, and who waits for what.
+pub(super) struct Link {
+    stream: Stream,
+    core: Mutex<Core>,
+    /// The writer waits for something to say.
+    output: Condvar,
+    /// The reader waits until answers have left.
+    input: Condvar,
+    /// Readers and writers of bodies wait, and whoever waits for the other side's HELLO.
+    bodies: Condvar,
+    handler: Option<Arc<dyn Handler>>,
+}
+
+/// What the lock guards.
+pub(super) struct Core {
+    pub(super) session: Session,
+    pub(super) peer: Option<Hello>,
+    pub(super) closed: Option<RpcError>,
+    /// Bodies that somebody reads piece by piece.
+    pub(super) inflows: BTreeMap<u64, Inflow>,
+    /// Calls of this side whose answer is wanted whole.
+    answers: BTreeMap<u64, Answer>,
+    /// Calls of the other side whose handlers are to hear when nobody waits any more.
+    cancels: BTreeMap<u64, Arc<AtomicBool>>,
+}
+
+/// The answer of a call as it comes.
+struct Answer {
+    body: BytesMut,
+    max: usize,
+    done: Done,
+}
+
+/// What is to be done once the lock is free.
+enum Act {
+    Done(Done, Result<Bytes, RpcError>),
+    Request(Request, Arc<AtomicBool>),
+    Oneway(u16, Ext, Bytes),
+}
+
+impl Link {
+    /// Starts the threads of a session.
+    pub(super) fn start(
+        stream: Stream,
+        session: Session,
+        handler: Option<Arc<dyn Handler>>,
+    ) -> io::Result<Arc<Self>> {
+        stream.set_write_timeout(Some(LOOK))?;
+        let core = Core {
+            session,
+            peer: None,
+            closed: None,
+            inflows: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            cancels: BTreeMap::new(),
+        };
+        let link = Arc::new(Link {
+            stream,
+            core: Mutex::new(core),
+            output: Condvar::new(),
+            input: Condvar::new(),
+            bodies: Condvar::new(),
+            handler,
+        });
+        let (reader, writer) = (link.clone(), link.clone());
+        let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
+        spawn("aqueduct-msg-read").spawn(move || reader.read())?;
+        let started = spawn("aqueduct-msg-write").spawn(move || writer.write());
+        if let Err(error) = started {
+            link.close("no thread to write");
+            return Err(error);
+        }
+        Ok(link)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stream, for questions.
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Waits until something happens to a body or to the connection.
+    pub(super) fn wait<'c>(&self, core: MutexGuard<'c, Core>) -> MutexGuard<'c, Core> {
+        self.bodies
+            .wait(core)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the session, lets the writer say what follows, and does what follows elsewhere.
+    pub(super) fn with<T>(self: &Arc<Self>, act: impl FnOnce(&mut Core, Time) -> T) -> T {
+        let mut core = self.lock();
+        let answer = act(&mut core, runtime::now());
+        self.settle(core);
+        answer
+    }
+
+    /// Takes the events, lets the lock go, and does what they ask.
+    fn settle(self: &Arc<Self>, mut core: MutexGuard<'_, Core>) {
+        let acts = core.take_events();
+        let has_output = core.session.has_output() || core.session.is_closed();
+        drop(core);
+        if has_output {
+            self.output.notify_one();
+        }
+        self.bodies.notify_all();
+        for act in acts {
+            self.run(act);
+        }
+    }
+
+    fn run(self: &Arc<Self>, act: Act) {
+        match (act, &self.handler) {
+            (Act::Done(done, result), _) => done(result),
+            (Act::Request(request, cancelled), Some(handler)) => {
+                handler.on_request(self, request, cancelled);
+            }
+            (Act::Oneway(method, ext, body), Some(handler)) => {
+                handler.on_oneway(self, method, ext, body);
+            }
+            (Act::Request(request, _), None) => {
+                let status = super::server::unknown_method(request.method);
+                self.with(|core, _| core.refuse(request.id, &status));
+            }
+            (Act::Oneway(..), None) => {}
+        }
+    }
+
+    /// Calls a method; `done` gets the answer whole, on a thread of this link or of whoever changes it.
+    pub(super) fn call(
+        self: &Arc<Self>,
+        method: u16,
+        ext: Ext,
+        body: Bytes,
+        (timeout, max): (Option<Duration>, usize),
+        done: Done,
+    ) {
+        let mut core = self.lock();
+        match core
+            .session
+            .call(runtime::now(), method, ext, body, timeout)
+        {
+            Ok(id) => {
+                let body = BytesMut::new();
+                core.answers.insert(id, Answer { body, max, done });
+                self.settle(core);
+            }
+            Err(error) => {
+                drop(core);
+                done(Err(error));
+            }
+        }
+    }
+
+    /// Ends the session: what waits fails.
+    pub(super) fn close(self: &Arc<Self>, why: &str) {
+        self.with(|core, _| core.session.handle_lost(why));
+        self.input.notify_all();
+    }
+
+    fn read(self: &Arc<Self>) {
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let mut core = self.lock();
+            while !core.session.wants_input() && !core.session.is_closed() {
+                core = self
+                    .input
+                    .wait(core)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            if core.session.is_closed() {
+                return;
+            }
+            drop(core);
+            match (&self.stream).read(&mut buffer) {
+                Ok(0) => return self.close("the peer has closed the connection"),
+                Ok(len) => self.with(|core, now| core.session.handle_bytes(now, &buffer[..len])),
+                Err(error) => return self.close(&error.to_string()),
+            }
+        }
+    }
+
+    fn write(self: &Arc<Self>) {
+        let mut batch = Vec::with_capacity(WRITE_BYTES);
+        while self.next_batch(&mut batch) {
+            let mut written = 0;
+            while written < batch.len() {
+                match (&self.stream).write(&batch[written..]) {
+                    Ok(len) => written += len,
+                    // Held up by the peer: deadlines come all the same.
+                    Err(error) if is_timeout(&error) => self.with(Core::look_after_deadlines),
+                    Err(error) => {
+                        self.close(&error.to_string());
+                        break;
+                    }
+                }
+            }
+        }
+        // The reader may wait in the stream.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        self.input.notify_all();
+    }
+
+    /// Waits for something to write; false when all is said and the session has ended.
+    fn next_batch(self: &Arc<Self>, batch: &mut Vec<u8>) -> bool {
+        batch.clear();
+        let mut core = self.lock();
+        loop {
+            while batch.len() < WRITE_BYTES {
+                let Some(frame) = core.session.poll_output() else {
+                    break;
+                };
+                batch.extend_from_slice(&frame);
+            }
+            if !batch.is_empty() {
+                self.input.notify_all();
+                // What was read only now, because answers had to leave first, has events too; and bodies have room.
+                self.settle(core);
+                return true;
+            }
+            if core.session.is_closed() {
+                return false;
+            }
+            core = match core.session.poll_timeout() {
+                None => self
+                    .output
+                    .wait(core)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(at) if at > runtime::now() => {
+                    let left = at - runtime::now();
+                    let waited = self.output.wait_timeout(core, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                Some(_) => {
+                    core.look_after_deadlines(runtime::now());
+                    self.settle(core);
+                    self.lock()
+                }
+            };
+        }
+    }
+}
+
+impl Core {
+    fn look_after_deadlines(&mut self, now: Time) {
+        self.session.handle_timeout(now);
+    }
+
+    /// Answers a call of the other side by a failure.
+    pub(super) fn refuse(&mut self, id: u64, status: &super::error::Status) {
+        self.cancels.remove(&id);
+        self.session.refuse(id, status);
+    }
+
+    /// Answers a call of the other side.
+    pub(super) fn respond(&mut self, id: u64, body: Bytes) {
+        self.cancels.remove(&id);
+        self.session.respond(id, Ext::default(), body);
+    }
+
+    /// The handler of a call whose answer goes on by itself is done with asking whether anybody waits.
+    pub(super) fn forget_cancel(&mut self, id: u64) {
+        self.cancels.remove(&id);
+    }
+
+    fn take_events(&mut self) -> Vec<Act> {
+        let mut acts = Vec::new();
+        while let Some(event) = self.session.poll_event() {
+            self.on_event(event, &mut acts);
+        }
+        acts
+    }
+
+    fn on_event(&mut self, event: Event, acts: &mut Vec<Act>) {
+        match event {
+            Event::Ready(hello) => self.peer = Some(hello),
+            Event::Request(request) => {
+                if request.more {
+                    self.inflows
+                        .insert(request.id, Inflow::begun(request.body.clone()));
+                }
+                let cancelled = Arc::new(AtomicBool::new(false));
+                self.cancels.insert(request.id, cancelled.clone());
+                acts.push(Act::Request(request, cancelled));
+            }
+            Event::Oneway { method, ext, body } => acts.push(Act::Oneway(method, ext, body)),
+            Event::Response { id, body, more, .. } => self.on_response(id, body, more, acts),
+            Event::Chunk { id, data } => self.on_chunk(id, data, acts),
+            Event::End { id } => {
+                if let Some(answer) = self.answers.remove(&id) {
+                    acts.push(Act::Done(answer.done, Ok(answer.body.freeze())));
+                } else if let Some(inflow) = self.inflows.get_mut(&id) {
+                    inflow.end(Ok(()));
+                }
+            }
+            Event::Failed { id, error } => {
+                if let Some(answer) = self.answers.remove(&id) {
+                    acts.push(Act::Done(answer.done, Err(error)));
+                } else if let Some(inflow) = self.inflows.get_mut(&id) {
+                    inflow.end(Err(error));
+                }
+            }
+            Event::Cancelled { id } => {
+                if let Some(cancelled) = self.cancels.get(&id) {
+                    cancelled.store(true, Ordering::Release);
+                }
+                if let Some(inflow) = self.inflows.get_mut(&id) {
+                    inflow.end(Err(RpcError::Cancelled {
+                        maybe_executed: true,
+                    }));
+                }
+            }
+            Event::Closed(error) => self.closed = Some(error),
+            Event::Pong { .. } | Event::GoAway { .. } => {}
+        }
+    }
+
+    fn on_response(&mut self, id: u64, body: Bytes, more: bool, acts: &mut Vec<Act>) {
+        if let Some(inflow) = self.inflows.get_mut(&id) {
+            inflow.push_inline(body);
+            if !more {
+                inflow.end(Ok(()));
+            }
+        } else if more {
+            // The first frame of a long answer has a part of it, too.
+            if let Some(answer) = self.answers.get_mut(&id) {
+                answer.body.extend_from_slice(&body);
+            }
+        } else if let Some(answer) = self.answers.remove(&id) {
+            acts.push(Act::Done(answer.done, within(body, answer.max)));
+        }
+    }
+
+    fn on_chunk(&mut self, id: u64, data: Bytes, acts: &mut Vec<Act>) {
+        if let Some(inflow) = self.inflows.get_mut(&id) {
+            return inflow.push(data);
+        }
+        self.session.consumed(id, data.len());
+        let Some(answer) = self.answers.get_mut(&id) else {
+            return;
+        };
+        answer.body.extend_from_slice(&data);
+        if answer.body.len() > answer.max {
+            let max = answer.max;
+            self.session.cancel(id);
+            if let Some(answer) = self.answers.remove(&id) {
+                acts.push(Act::Done(answer.done, Err(too_large(max))));
+            }
+        }
+    }
+}
+
+fn within(body: Bytes, max: usize) -> Result<Bytes, RpcError> {
+    if body.len() > max {
+        Err(too_large(max))
+    } else {
+        Ok(body)
+    }
+}
+
+fn too_large(max: usize) -> RpcError {
+    let maybe_executed = true;
+    RpcError::TooLarge {
+        max,
+        maybe_executed,
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
+
+/// Starts a session on a stream and waits until the other side has said who it is.
+pub(super) fn greet(stream: Stream, session: Session) -> Result<Arc<Link>, RpcError> {
+    let link = Link::start(stream, session, None);
+    let link = link.map_err(|error| RpcError::NotSent(error.to_string()))?;
+    let mut core = link.lock();
+    while core.peer.is_none() {
+        if let Some(error) = core.closed.clone() {
+            return Err(error);
+        }
+        core = link.wait(core);
+    }
+    drop(core);
+    Ok(link)
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}

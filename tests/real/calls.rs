@@ -1,0 +1,430 @@
+//! Calls over real sockets and threads (docs/LAYERS.md).
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use aqueduct::msg::{
+    BodyReader, CallCx, CallOptions, Class, ClientConfig, Codec, Hello, Json, Mismatch, Pool,
+    Postcard, Reply, RpcClient, RpcError, RpcServer, ServerConfig, Service, Status, code,
+};
+use aqueduct::{Endpoint, Listener, Stream};
+use bytes::Bytes;
+
+use crate::alone;
+use crate::support::wait::{assert_bytes, bytes, each_ip, eventually};
+
+const ECHO: u16 = 1;
+const SUM: u16 = 2;
+const WAIT: u16 = 3;
+const STREAM: u16 = 4;
+const PANIC: u16 = 5;
+const LONG: Duration = Duration::from_secs(30);
+
+/// Echoes, sums, streams, and waits until it is let go or nobody wants its answer.
+struct Everything {
+    let_go: Mutex<Receiver<()>>,
+    cancelled: Arc<AtomicUsize>,
+    notified: Sender<Bytes>,
+}
+
+impl Service for Everything {
+    fn call(&self, cx: &CallCx, body: BodyReader) -> Result<Reply, Status> {
+        let whole = |body: BodyReader| {
+            body.read_whole(1 << 20)
+                .map_err(|error| Status::refused(code::TOO_LARGE, error.to_string()))
+        };
+        match cx.method {
+            ECHO => Ok(Reply::Whole(whole(body)?)),
+            SUM => {
+                let numbers: Vec<u64> = Postcard.decode(&whole(body)?)?;
+                Ok(Reply::Whole(Postcard.encode(&numbers.iter().sum::<u64>())?))
+            }
+            WAIT => {
+                while !cx.is_cancelled() {
+                    let let_go = self
+                        .let_go
+                        .lock()
+                        .expect("no panic")
+                        .recv_timeout(Duration::from_millis(5));
+                    if let_go.is_ok() {
+                        return Ok(Reply::Whole("late".into()));
+                    }
+                }
+                self.cancelled.fetch_add(1, Ordering::SeqCst);
+                Err(Status::new(400, "cancelled"))
+            }
+            STREAM => Ok(Reply::Stream(Box::new(body))),
+            PANIC => panic!("this handler is meant to panic"),
+            method => Err(Status::refused(
+                code::UNKNOWN_METHOD,
+                format!("no method {method}"),
+            )),
+        }
+    }
+
+    fn notify(&self, _: &CallCx, body: Bytes) {
+        let _ = self.notified.send(body);
+    }
+}
+
+struct Bench {
+    server: Arc<RpcServer>,
+    addr: SocketAddr,
+    let_go: Sender<()>,
+    cancelled: Arc<AtomicUsize>,
+    notified: Receiver<Bytes>,
+}
+
+impl Bench {
+    fn start(addr: SocketAddr) -> Self {
+        Bench::with(
+            addr,
+            Hello {
+                node: "b".into(),
+                ..Hello::default()
+            },
+        )
+    }
+
+    fn with(addr: SocketAddr, hello: Hello) -> Self {
+        let ((let_go, gone), (say, notified)) = (mpsc::channel(), mpsc::channel());
+        let cancelled = Arc::new(AtomicUsize::new(0));
+        let service = Everything {
+            let_go: Mutex::new(gone),
+            cancelled: cancelled.clone(),
+            notified: say,
+        };
+        let server = Arc::new(RpcServer::with_service(
+            hello,
+            ServerConfig::default(),
+            service,
+        ));
+        let listener = Listener::bind(addr).expect("a free port");
+        let addr = listener.local_addr().expect("bound");
+        let theirs = Arc::downgrade(&server);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Some(server) = theirs.upgrade() else {
+                    return;
+                };
+                server
+                    .serve_stream(stream.expect("a connection"))
+                    .expect("threads");
+            }
+        });
+        Bench {
+            server,
+            addr,
+            let_go,
+            cancelled,
+            notified,
+        }
+    }
+
+    fn client(&self) -> RpcClient {
+        let stream = Stream::connect(self.addr).expect("a listener");
+        RpcClient::over(stream, Hello::default(), ClientConfig::default()).expect("it is the one")
+    }
+}
+
+#[test]
+fn calls_carry_bytes_and_values_both_ways() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let bench = Bench::start(addr);
+        let client = bench.client();
+        assert_eq!(client.peer().node, "b");
+        for len in [0, 1, 1_000, 65_536, 65_537, 1 << 20] {
+            let body = Bytes::from(bytes(3, len));
+            assert_eq!(
+                client.call(ECHO, body.clone()).expect("an answer"),
+                body,
+                "{len} bytes"
+            );
+        }
+        let sum: u64 = client
+            .call_value(&Postcard, SUM, &vec![1_u64, 20, 300])
+            .expect("an answer");
+        assert_eq!(sum, 321);
+        let value: (String, i32) = client
+            .call_value(&Json, ECHO, &("seven", -7))
+            .expect("an answer");
+        assert_eq!(value, ("seven".to_owned(), -7));
+        let error = client
+            .call_value::<_, u64>(&Json, SUM, &"no numbers")
+            .expect_err("malformed");
+        assert!(!error.maybe_executed(), "{error}");
+        client.notify(9, "by the way".into()).expect("open");
+        assert_eq!(
+            bench.notified.recv_timeout(LONG).expect("it came"),
+            "by the way"
+        );
+        let error = client.call(99, Bytes::new()).expect_err("no such method");
+        assert!(
+            matches!(&error, RpcError::Remote(status) if status.code == code::UNKNOWN_METHOD && !error.maybe_executed())
+        );
+    });
+}
+
+#[test]
+fn callbacks_get_the_answers_of_many_calls_at_once() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let bench = Bench::start(addr);
+        let client = bench.client();
+        let (say, answers) = mpsc::channel();
+        for number in 0..200_u32 {
+            let say = say.clone();
+            let body = Bytes::copy_from_slice(&number.to_be_bytes());
+            client.call_then(ECHO, body.clone(), &CallOptions::default(), move |answer| {
+                say.send((body, answer)).expect("the test waits");
+            });
+        }
+        for _ in 0..200 {
+            let (sent, answer) = answers.recv_timeout(LONG).expect("each call has an answer");
+            assert_eq!(answer.expect("no error"), sent);
+        }
+    });
+}
+
+#[test]
+fn long_bodies_flow_both_ways_at_once() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let bench = Bench::start(addr);
+        let client = bench.client();
+        let (mut request, mut answer) = client
+            .call_streaming(STREAM, &CallOptions::default())
+            .expect("open");
+        let len = 20 << 20;
+        let writer = thread::spawn(move || {
+            request
+                .write_all(&bytes(8, len))
+                .expect("the handler reads");
+            request.finish();
+        });
+        let mut got = Vec::new();
+        answer.read_to_end(&mut got).expect("a clean end");
+        writer.join().expect("no panic");
+        assert_eq!(got.len(), len);
+        assert_bytes(8, &got);
+    });
+}
+
+#[test]
+fn m2_a_small_call_of_another_class_passes_one_that_stands_still() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let bench = Bench::start(addr);
+        let endpoint = Endpoint::bind(addr).expect("a free port");
+        let to = bench.addr;
+        let pool = Pool::new(
+            move |_| endpoint.connect(to),
+            Hello::default(),
+            ClientConfig::default(),
+            1,
+        );
+        // Its handler reads nothing: the body fills its window and stands.
+        let bulk = pool.client(Class::BULK).expect("open");
+        let (mut request, _answer) = bulk
+            .call_streaming(WAIT, &CallOptions::default())
+            .expect("open");
+        request
+            .write_all(&bytes(1, 1 << 20))
+            .expect("the window's worth");
+        for _ in 0..100 {
+            let answer = pool.call(
+                Class::CONTROL,
+                ECHO,
+                "quick".into(),
+                &CallOptions::default(),
+            );
+            assert_eq!(answer.expect("an answer"), "quick");
+        }
+        // And, as bodies have windows of their own, on the same connection too.
+        assert_eq!(bulk.call(ECHO, "quick".into()).expect("an answer"), "quick");
+        assert_eq!(pool.connections(), 2);
+        bench.let_go.send(()).expect("the handler waits");
+    });
+}
+
+#[test]
+fn m3_a_caller_that_goes_away_is_heard_by_the_handler() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let bench = Bench::start(addr);
+        let client = bench.client();
+        let (request, answer) = client
+            .call_streaming(WAIT, &CallOptions::default())
+            .expect("open");
+        request.finish();
+        assert_eq!(client.calls(), 1);
+        // What was called before another call that is answered has left.
+        assert_eq!(client.call(ECHO, "x".into()).expect("an answer"), "x");
+        drop(answer);
+        eventually("the handler hears it", || {
+            bench.cancelled.load(Ordering::SeqCst) == 1
+        });
+
+        // A caller whose time is over, and one whose connection ends.
+        let options = CallOptions {
+            timeout: Some(Duration::from_millis(50)),
+            ..CallOptions::default()
+        };
+        let error = client
+            .call_with(WAIT, Bytes::new(), &options)
+            .expect_err("no answer in time");
+        assert_eq!(
+            error,
+            RpcError::Deadline {
+                maybe_executed: true
+            }
+        );
+        eventually("the handler hears it", || {
+            bench.cancelled.load(Ordering::SeqCst) == 2
+        });
+        let (say, answer) = mpsc::channel();
+        client.call_then(WAIT, Bytes::new(), &CallOptions::default(), move |it| {
+            drop(say.send(it))
+        });
+        assert_eq!(
+            client
+                .call(ECHO, "x".into())
+                .expect("the call before has arrived"),
+            "x"
+        );
+        drop(client);
+        let error = answer
+            .recv_timeout(LONG)
+            .expect("told")
+            .expect_err("closed");
+        assert!(error.maybe_executed(), "{error}");
+        eventually("the handler hears it", || {
+            bench.cancelled.load(Ordering::SeqCst) == 3
+        });
+    });
+}
+
+#[test]
+fn a_handler_that_panics_answers_and_serves_on() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let bench = Bench::start(addr);
+        let client = bench.client();
+        let error = client.call(PANIC, Bytes::new()).expect_err("it panicked");
+        assert!(matches!(&error, RpcError::Remote(status) if status.code == code::PANICKED));
+        assert!(error.maybe_executed());
+        assert_eq!(client.call(ECHO, "on".into()).expect("an answer"), "on");
+    });
+}
+
+#[test]
+fn m5_the_wrong_peer_is_refused() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let hello = Hello {
+            cluster: 7,
+            node: "b".into(),
+            wire: 2,
+            ..Hello::default()
+        };
+        let bench = Bench::with(addr, hello.clone());
+        let connect = |hello: Hello| {
+            let stream = Stream::connect(bench.addr).expect("a listener");
+            RpcClient::over(stream, hello, ClientConfig::default())
+        };
+        let right = Hello {
+            node: "a".into(),
+            expect_node: "b".into(),
+            ..hello
+        };
+        assert_eq!(
+            connect(right.clone())
+                .expect("the right one")
+                .call(ECHO, "x".into())
+                .expect("an answer"),
+            "x"
+        );
+        let error = connect(Hello {
+            expect_node: "c".into(),
+            ..right.clone()
+        })
+        .expect_err("another node");
+        assert!(
+            matches!(error, RpcError::WrongPeer(Mismatch::Node { .. })),
+            "{error}"
+        );
+        let error = connect(Hello {
+            cluster: 8,
+            ..right.clone()
+        })
+        .expect_err("another cluster");
+        assert!(
+            matches!(error, RpcError::WrongPeer(Mismatch::Cluster { .. })),
+            "{error}"
+        );
+        let error = connect(Hello { wire: 3, ..right }).expect_err("another version");
+        assert!(
+            matches!(error, RpcError::WrongPeer(Mismatch::Wire { .. })),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn who_connects_and_says_nothing_is_not_waited_for() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let config = ServerConfig {
+            hello_timeout: Duration::from_millis(50),
+            ..ServerConfig::default()
+        };
+        let server = RpcServer::new(Hello::default(), config, |_: &CallCx, body: Bytes| Ok(body));
+        let listener = Listener::bind(addr).expect("a free port");
+        let mut silent =
+            Stream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        server
+            .serve_stream(listener.accept().expect("it came").0)
+            .expect("threads");
+        let mut said = Vec::new();
+        // The server greets, waits, and closes.
+        let _ = silent.read_to_end(&mut said);
+        assert!(said.len() > 16);
+        assert_eq!(server.connections(), 0);
+    });
+}
+
+#[test]
+fn a_server_that_goes_away_answers_what_it_took_and_no_more() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let bench = Bench::start(addr);
+        let client = bench.client();
+        let (say, answer) = mpsc::channel();
+        client.call_then(WAIT, Bytes::new(), &CallOptions::default(), move |it| {
+            drop(say.send(it))
+        });
+        assert_eq!(
+            client
+                .call(ECHO, "x".into())
+                .expect("the call before has arrived"),
+            "x"
+        );
+        bench.server.go_away("maintenance");
+        eventually("the client hears it", || {
+            client
+                .call(ECHO, Bytes::new())
+                .is_err_and(|error| !error.maybe_executed())
+        });
+        bench.let_go.send(()).expect("the handler waits");
+        assert_eq!(
+            answer.recv_timeout(LONG).expect("told").expect("answered"),
+            "late"
+        );
+    });
+}
