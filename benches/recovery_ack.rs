@@ -135,6 +135,7 @@ fn duplicate(c: &mut Criterion) {
 }
 
 /// Nanoseconds for one packet sent and one acknowledgement of one packet, with so many in flight.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 fn nanos_each(flow: &mut Flow) -> f64 {
     const EACH: u32 = 20_000;
     let begin = Instant::now();
