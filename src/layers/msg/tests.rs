@@ -3,6 +3,7 @@
 mod bounds;
 mod cuts;
 mod frames;
+mod hostile;
 mod repeats;
 
 use std::time::Duration;

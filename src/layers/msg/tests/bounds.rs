@@ -3,10 +3,10 @@
 use super::*;
 
 /// A server that has greeted, and a way to send it any frame.
-struct Victim(Session);
+pub(super) struct Victim(pub(super) Session);
 
 impl Victim {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut session = Session::new(Role::Acceptor, Hello::default());
         let hello = Frame::new(Kind::Hello, 0).with_payload(Hello::default().encode());
         session.handle_bytes(Time::ZERO, &hello.encode());
@@ -15,13 +15,13 @@ impl Victim {
         Victim(session)
     }
 
-    fn send(&mut self, frame: &Frame) {
+    pub(super) fn send(&mut self, frame: &Frame) {
         self.0.handle_bytes(Time::from_millis(1), &frame.encode());
     }
 
     /// The breach that ended the session.
     #[track_caller]
-    fn breach(mut self) -> String {
+    pub(super) fn breach(mut self) -> String {
         let events: Vec<Event> = std::iter::from_fn(|| self.0.poll_event()).collect();
         let Some(Event::Closed(RpcError::Protocol(what))) = events.last() else {
             panic!("no breach: {events:?}")
@@ -35,7 +35,7 @@ impl Victim {
 }
 
 #[track_caller]
-fn breach_of(frames: &[Frame]) -> String {
+pub(super) fn breach_of(frames: &[Frame]) -> String {
     let mut victim = Victim::new();
     for frame in frames {
         victim.send(frame);
@@ -43,7 +43,7 @@ fn breach_of(frames: &[Frame]) -> String {
     victim.breach()
 }
 
-fn long_request(id: u64) -> Frame {
+pub(super) fn long_request(id: u64) -> Frame {
     Frame {
         more: true,
         ..Frame::new(Kind::Request, id)
