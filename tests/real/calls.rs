@@ -428,3 +428,119 @@ fn a_server_that_goes_away_answers_what_it_took_and_no_more() {
         );
     });
 }
+
+/// A client that begins a body and says no more, and one that takes no answer: both would keep the only thread.
+#[test]
+fn who_stands_still_does_not_keep_the_thread() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let config = ServerConfig {
+            threads: 1,
+            body_timeout: Duration::from_millis(50),
+            ..ServerConfig::default()
+        };
+        let server = Arc::new(RpcServer::with_service(Hello::default(), config, Copies));
+        let listener = Listener::bind(addr).expect("a free port");
+        let addr = listener.local_addr().expect("bound");
+        let theirs = server.clone();
+        thread::spawn(move || theirs.serve(&listener));
+        let stream = Stream::connect(addr).expect("a listener");
+        let client = RpcClient::over(stream, Hello::default(), ClientConfig::default());
+        let client = client.expect("open");
+        let streaming = || client.call_streaming(STREAM, &CallOptions::default());
+        let (mut silent, unheard) = streaming().expect("open");
+        silent.write_all(b"once upon").expect("room");
+        assert_eq!(client.call(ECHO, "x".into()).expect("an answer"), "x");
+        drop((silent, unheard));
+
+        // More than its window, and nobody reads it.
+        let (request, unread) = client
+            .call_streaming(ENDLESS, &CallOptions::default())
+            .expect("open");
+        request.finish();
+        assert_eq!(client.call(ECHO, "x".into()).expect("an answer"), "x");
+        drop(unread);
+    });
+}
+
+const ENDLESS: u16 = 6;
+
+/// Gives bodies back, or zeros without end.
+struct Copies;
+
+impl Service for Copies {
+    fn call(&self, cx: &CallCx, body: BodyReader) -> Result<Reply, Status> {
+        match cx.method {
+            ENDLESS => Ok(Reply::Stream(Box::new(std::io::repeat(0)))),
+            STREAM => Ok(Reply::Stream(Box::new(body))),
+            _ => body
+                .read_whole(1 << 20)
+                .map(Reply::Whole)
+                .map_err(|error| Status::new(400, error.to_string())),
+        }
+    }
+}
+
+#[test]
+fn a_connection_too_many_is_closed_and_the_others_are_served() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let config = ServerConfig {
+            connections: 1,
+            ..ServerConfig::default()
+        };
+        let echo = |_: &CallCx, body: Bytes| Ok(body);
+        let server = Arc::new(RpcServer::new(Hello::default(), config, echo));
+        let listener = Listener::bind(addr).expect("a free port");
+        let addr = listener.local_addr().expect("bound");
+        let theirs = server.clone();
+        thread::spawn(move || theirs.serve(&listener));
+        let connect = || {
+            let stream = Stream::connect(addr).expect("a listener");
+            RpcClient::over(stream, Hello::default(), ClientConfig::default())
+        };
+        let first = connect().expect("there is room");
+        let error = connect().expect_err("one too many");
+        assert!(!error.maybe_executed(), "{error}");
+        assert_eq!(first.call(ECHO, "x".into()).expect("an answer"), "x");
+        drop(first);
+        eventually("there is room again", || connect().is_ok());
+    });
+}
+
+#[test]
+fn what_is_too_long_is_refused() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let config = ServerConfig {
+            request_max: 100_000,
+            ..ServerConfig::default()
+        };
+        let echo = |_: &CallCx, body: Bytes| Ok([body.clone(), body].concat().into());
+        let server = Arc::new(RpcServer::new(Hello::default(), config, echo));
+        let listener = Listener::bind(addr).expect("a free port");
+        let addr = listener.local_addr().expect("bound");
+        let theirs = server.clone();
+        thread::spawn(move || theirs.serve(&listener));
+        let config = ClientConfig {
+            answer_max: 150_000,
+            ..ClientConfig::default()
+        };
+        let stream = Stream::connect(addr).expect("a listener");
+        let client = RpcClient::over(stream, Hello::default(), config).expect("open");
+        let call = |len: usize| client.call(ECHO, bytes(5, len).into());
+        assert_eq!(call(75_000).expect("both fit").len(), 150_000);
+        let error = call(100_001).expect_err("the request");
+        assert!(
+            matches!(&error, RpcError::Remote(status) if status.code == code::TOO_LARGE),
+            "{error}"
+        );
+        assert!(!error.maybe_executed());
+        let error = call(75_001).expect_err("the answer");
+        assert!(
+            matches!(error, RpcError::TooLarge { max: 150_000, .. }),
+            "{error}"
+        );
+        assert!(error.maybe_executed());
+    });
+}

@@ -3,16 +3,20 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::error::{RpcError, Status, code};
-use super::link::Link;
+use super::flow::CHUNK_BYTES;
+use super::link::{Core, Link};
+use crate::runtime;
 
 /// A body as it comes, until somebody reads it. Its window bounds what lies here.
 #[derive(Debug, Default)]
 pub(super) struct Inflow {
-    pieces: VecDeque<Bytes>,
+    /// Two that are neighbours have more than a chunk together, however short the pieces are that come.
+    pub(super) pieces: VecDeque<BytesMut>,
     end: Option<Result<(), RpcError>>,
     /// Bytes of the first frame, for which no window is to be moved.
     inline: usize,
@@ -37,14 +41,31 @@ impl Inflow {
     }
 
     fn push_piece(&mut self, data: Bytes) {
-        if !data.is_empty() {
-            self.pieces.push_back(data);
+        match self.pieces.back_mut() {
+            _ if data.is_empty() => {}
+            Some(last) if last.len() + data.len() <= CHUNK_BYTES => last.extend_from_slice(&data),
+            _ => self.pieces.push_back(data.into()),
         }
+    }
+
+    /// Bytes of windows that nobody has read.
+    fn unread(&self) -> usize {
+        let held: usize = self.pieces.iter().map(BytesMut::len).sum();
+        held.saturating_sub(self.inline)
     }
 
     /// No more comes; the first end counts.
     pub(super) fn end(&mut self, how: Result<(), RpcError>) {
         self.end.get_or_insert(how);
+    }
+}
+
+impl Core {
+    /// Nobody reads the body any more: its bytes count as read. Whether it had ended; `None` if there is none.
+    pub(super) fn throw_away(&mut self, id: u64) -> Option<bool> {
+        let inflow = self.inflows.remove(&id)?;
+        self.session.consumed(id, inflow.unread());
+        Some(inflow.end.is_some())
     }
 }
 
@@ -56,6 +77,8 @@ pub struct BodyReader {
     id: u64,
     is_answer: bool,
     current: Bytes,
+    /// How long to wait for the next piece; `None`: as long as the call lasts.
+    patience: Option<Duration>,
 }
 
 impl BodyReader {
@@ -66,6 +89,7 @@ impl BodyReader {
             id: 0,
             is_answer: false,
             current: body,
+            patience: None,
         }
     }
 
@@ -76,7 +100,14 @@ impl BodyReader {
             id,
             is_answer,
             current: Bytes::new(),
+            patience: None,
         }
+    }
+
+    /// Waits no longer than this for a piece.
+    pub(super) fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
     }
 
     /// The rest of the body.
@@ -112,6 +143,7 @@ impl BodyReader {
         let Some(link) = &self.link else {
             return Ok(None);
         };
+        let until = self.patience.map(|patience| runtime::now() + patience);
         let mut core = link.lock();
         loop {
             let Some(inflow) = core.inflows.get_mut(&self.id) else {
@@ -123,14 +155,21 @@ impl BodyReader {
                 drop(core);
                 let id = self.id;
                 link.with(|core, _| core.session.consumed(id, counted));
-                return Ok(Some(piece));
+                return Ok(Some(piece.freeze()));
             }
             match &inflow.end {
                 Some(Ok(())) => return Ok(None),
                 Some(Err(error)) => return Err(error.clone()),
-                None => core = link.wait(core),
+                None => core = link.wait_until(core, until).ok_or_else(out_of_patience)?,
             }
         }
+    }
+}
+
+/// The other side has not gone on with a body for too long.
+fn out_of_patience() -> RpcError {
+    RpcError::Deadline {
+        maybe_executed: true,
     }
 }
 
@@ -153,13 +192,8 @@ impl Drop for BodyReader {
         };
         let (id, is_answer) = (self.id, self.is_answer);
         link.with(|core, _| {
-            let Some(inflow) = core.inflows.remove(&id) else {
-                return;
-            };
-            let left: usize = inflow.pieces.iter().map(Bytes::len).sum();
-            core.session
-                .consumed(id, left.saturating_sub(inflow.inline));
-            if is_answer && inflow.end.is_none() {
+            let has_ended = core.throw_away(id);
+            if is_answer && has_ended == Some(false) {
                 core.session.cancel(id);
             }
         });
@@ -173,6 +207,8 @@ pub struct BodyWriter {
     id: u64,
     is_answer: bool,
     is_finished: bool,
+    /// How long to wait for room; `None`: as long as the call lasts.
+    patience: Option<Duration>,
 }
 
 impl BodyWriter {
@@ -182,7 +218,14 @@ impl BodyWriter {
             id,
             is_answer,
             is_finished: false,
+            patience: None,
         }
+    }
+
+    /// Waits no longer than this for room.
+    pub(super) fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
     }
 
     /// The body is complete.
@@ -196,11 +239,15 @@ impl BodyWriter {
 impl Write for BodyWriter {
     /// Waits while the other side reads slower than this one writes.
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let until = self.patience.map(|patience| runtime::now() + patience);
         let mut core = self.link.lock();
         loop {
             match core.session.body_room(self.id) {
                 None => return Err(io::ErrorKind::BrokenPipe.into()),
-                Some(0) => core = self.link.wait(core),
+                Some(0) => {
+                    let waited = self.link.wait_until(core, until);
+                    core = waited.ok_or(io::ErrorKind::TimedOut)?;
+                }
                 Some(room) => {
                     let data = Bytes::copy_from_slice(&data[..data.len().min(room)]);
                     let (id, len) = (self.id, data.len());

@@ -71,6 +71,14 @@ impl Status {
     }
 }
 
+/// A text of the other side, as long as it may be.
+pub(super) fn text_of(payload: &[u8]) -> String {
+    let payload = &payload[..payload.len().min(TEXT_BYTES_MAX)];
+    let text = Status::new(0, String::from_utf8_lossy(payload));
+    // What is no UTF-8 grows when it is made readable.
+    text.short_text().to_owned()
+}
+
 /// Why a call has no answer.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -192,14 +192,16 @@ impl Intake {
         true
     }
 
-    /// The application has read so much: what to grant, once it is worth a frame.
-    pub(super) fn read(&mut self, len: usize) -> Option<u32> {
+    /// The application has read so much: whether that is worth a CREDIT.
+    pub(super) fn read(&mut self, len: usize) -> bool {
         self.read = (self.read + len_u64(len)).min(self.window - self.allowed);
-        if self.read < self.window / 4 {
-            return None;
-        }
+        self.read >= self.window / 4
+    }
+
+    /// A CREDIT leaves: what it grants, bytes. Not before may the peer send more: who does not listen is not read on for ever.
+    pub(super) fn grant(&mut self) -> u32 {
         self.allowed += self.read;
-        u32::try_from(std::mem::take(&mut self.read)).ok()
+        u32::try_from(std::mem::take(&mut self.read)).expect("a window is far below 4 GiB")
     }
 }
 

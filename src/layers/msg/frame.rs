@@ -201,6 +201,11 @@ impl Parser {
         }
     }
 
+    /// Takes longer frames, or only shorter ones, from the next on.
+    pub(super) fn set_max(&mut self, max: u32) {
+        self.max = max;
+    }
+
     /// Takes bytes. Call [`Parser::next`] until it has no more before pushing on: then never more than one frame and what was
     /// pushed last is held.
     pub fn push(&mut self, bytes: &[u8]) {
@@ -225,10 +230,11 @@ impl Parser {
             let ext_at = HEAD_BYTES + if head.ext > 0 { 2 } else { 0 };
             let whole = ext_at + head.ext + head.payload;
             if self.buffer.len() < whole {
-                self.buffer.reserve(whole - self.buffer.len());
                 return Ok(None);
             }
-            let mut frame = self.buffer.split_to(whole).freeze();
+            // A copy: whoever keeps a byte of it does not keep all that came with it.
+            let mut frame = Bytes::copy_from_slice(&self.buffer[..whole]);
+            self.buffer.advance(whole);
             let (kind, flags) = (frame.get_u8(), frame.get_u8());
             let (method, _, id) = (frame.get_u16(), frame.get_u32(), frame.get_u64());
             let Some(kind) = Kind::of(kind) else {

@@ -8,6 +8,8 @@ const MAGIC: u32 = 0x4151_4d31;
 const VERSION: u16 = 1;
 /// Bytes of a node's name and of a service's.
 pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of a HELLO: what it has now, and room for later versions. Nobody who is not known yet gets more.
+pub(super) const HELLO_BYTES_MAX: u32 = 4 << 10;
 
 /// What a side says of itself.
 ///
@@ -153,7 +155,8 @@ impl Hello {
         };
         let mut name = || {
             let len = usize::from(bytes.try_get_u8().ok()?);
-            (len <= NAME_BYTES_MAX && len <= bytes.len()).then(|| bytes.split_to(len))
+            (len <= NAME_BYTES_MAX && len <= bytes.len())
+                .then(|| Bytes::copy_from_slice(&bytes.split_to(len)))
         };
         hello.node = name()?;
         hello.expect_node = name()?;

@@ -87,17 +87,9 @@ impl Link {
         handler: Option<Arc<dyn Handler>>,
     ) -> io::Result<Arc<Self>> {
         stream.set_write_timeout(Some(LOOK))?;
-        let core = Core {
-            session,
-            peer: None,
-            closed: None,
-            inflows: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            cancels: BTreeMap::new(),
-        };
         let link = Arc::new(Link {
             stream,
-            core: Mutex::new(core),
+            core: Mutex::new(Core::new(session)),
             output: Condvar::new(),
             input: Condvar::new(),
             bodies: Condvar::new(),
@@ -128,6 +120,23 @@ impl Link {
         self.bodies
             .wait(core)
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Link::wait`], but not beyond a time; `None` when that has come.
+    pub(super) fn wait_until<'c>(
+        &self,
+        core: MutexGuard<'c, Core>,
+        until: Option<Time>,
+    ) -> Option<MutexGuard<'c, Core>> {
+        let Some(until) = until else {
+            return Some(self.wait(core));
+        };
+        let left = until - runtime::now();
+        if left.is_zero() {
+            return None;
+        }
+        let waited = self.bodies.wait_timeout(core, left);
+        Some(waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 
     /// Changes the session, lets the writer say what follows, and does what follows elsewhere.
@@ -163,7 +172,7 @@ impl Link {
             }
             (Act::Request(request, _), None) => {
                 let status = super::server::unknown_method(request.method);
-                self.with(|core, _| core.refuse(request.id, &status));
+                self.with(|core, _| core.refuse_unread(request.id, &status));
             }
             (Act::Oneway(..), None) => {}
         }
@@ -285,25 +294,47 @@ impl Link {
 }
 
 impl Core {
+    fn new(session: Session) -> Self {
+        Core {
+            session,
+            peer: None,
+            closed: None,
+            inflows: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            cancels: BTreeMap::new(),
+        }
+    }
+
     fn look_after_deadlines(&mut self, now: Time) {
         self.session.handle_timeout(now);
     }
 
     /// Answers a call of the other side by a failure.
     pub(super) fn refuse(&mut self, id: u64, status: &super::error::Status) {
-        self.cancels.remove(&id);
+        self.on_answered(id);
         self.session.refuse(id, status);
+    }
+
+    /// The same for a call that no handler has seen: nobody reads its body.
+    pub(super) fn refuse_unread(&mut self, id: u64, status: &super::error::Status) {
+        self.throw_away(id);
+        self.refuse(id, status);
     }
 
     /// Answers a call of the other side.
     pub(super) fn respond(&mut self, id: u64, body: Bytes) {
-        self.cancels.remove(&id);
+        self.on_answered(id);
         self.session.respond(id, Ext::default(), body);
     }
 
-    /// The handler of a call whose answer goes on by itself is done with asking whether anybody waits.
-    pub(super) fn forget_cancel(&mut self, id: u64) {
+    /// A call of the other side has its answer: nobody asks any more whether somebody waits, and no more of its body comes.
+    pub(super) fn on_answered(&mut self, id: u64) {
         self.cancels.remove(&id);
+        if let Some(inflow) = self.inflows.get_mut(&id) {
+            inflow.end(Err(RpcError::Cancelled {
+                maybe_executed: true,
+            }));
+        }
     }
 
     fn take_events(&mut self) -> Vec<Act> {
@@ -331,7 +362,8 @@ impl Core {
             Event::Chunk { id, data } => self.on_chunk(id, data, acts),
             Event::End { id } => {
                 if let Some(answer) = self.answers.remove(&id) {
-                    acts.push(Act::Done(answer.done, Ok(answer.body.freeze())));
+                    let whole = within(answer.body.freeze(), answer.max);
+                    acts.push(Act::Done(answer.done, whole));
                 } else if let Some(inflow) = self.inflows.get_mut(&id) {
                     inflow.end(Ok(()));
                 }
@@ -438,3 +470,6 @@ impl std::fmt::Debug for Link {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

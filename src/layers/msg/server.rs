@@ -31,6 +31,11 @@ pub struct ServerConfig {
     pub waiting: usize,
     /// The longest request that is handed to a handler whole, bytes. Default 16 MiB.
     pub request_max: usize,
+    /// How long a handler waits for the next piece of a request, and for room for the next of its answer: a client that stands
+    /// still would keep the thread for ever. Default 30 s.
+    pub body_timeout: Duration,
+    /// Connections at once, each with two threads; further ones are closed. Default 1,024.
+    pub connections: usize,
     /// Stamps every answer.
     pub clock: Option<Arc<Lamport>>,
 }
@@ -42,6 +47,8 @@ impl Default for ServerConfig {
             threads: 64,
             waiting: 1_024,
             request_max: 16 << 20,
+            body_timeout: Duration::from_secs(30),
+            connections: 1_024,
             clock: None,
         }
     }
@@ -135,6 +142,7 @@ pub struct RpcServer {
 struct Shared {
     service: Box<dyn Service>,
     workers: Workers,
+    body_timeout: Duration,
 }
 
 impl RpcServer {
@@ -160,6 +168,7 @@ impl RpcServer {
         let shared = Shared {
             service: Box::new(service),
             workers: Workers::new(config.threads, config.waiting),
+            body_timeout: config.body_timeout,
         };
         RpcServer {
             hello,
@@ -176,15 +185,23 @@ impl RpcServer {
     pub fn serve(&self, listener: &Listener) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept()?;
-            self.serve_stream(stream)?;
+            // One connection too many, or no thread for one, is no reason to serve nobody.
+            if let Err(error) = self.serve_stream(stream) {
+                tracing::warn!(%error, "a connection is not served");
+            }
         }
     }
 
     /// Serves one stream, which this side has accepted. Returns at once.
     ///
     /// # Errors
-    /// If there is no thread for it.
+    /// If there are too many ([`ServerConfig::connections`]), or there is no thread for it. The stream is closed.
     pub fn serve_stream(&self, stream: Stream) -> io::Result<()> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|link| link.strong_count() > 0);
+        if links.len() >= self.config.connections {
+            return Err(io::Error::other("too many connections"));
+        }
         let greet_by = runtime::now() + self.config.hello_timeout;
         let session = super::Session::new(Role::Acceptor, self.hello.clone());
         let mut session = session.with_greeting_by(greet_by);
@@ -192,8 +209,6 @@ impl RpcServer {
             session = session.with_clock(clock.clone());
         }
         let link = Link::start(stream, session, Some(Arc::new(Front(self.shared.clone()))))?;
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        links.retain(|link| link.strong_count() > 0);
         links.push(Arc::downgrade(&link));
         Ok(())
     }
@@ -248,10 +263,7 @@ impl Handler for Front {
             .run(move || shared.answer(&theirs, request, cancelled));
         if !taken {
             let status = Status::refused(code::OVERLOADED, "too many calls wait for a thread");
-            link.with(|core, _| {
-                core.inflows.remove(&id);
-                core.refuse(id, &status);
-            });
+            link.with(|core, _| core.refuse_unread(id, &status));
         }
     }
 
@@ -280,7 +292,7 @@ impl Shared {
             .map(|ms| Duration::from_millis(u64::from(ms)));
         let id = request.id;
         let body = if request.more {
-            BodyReader::flowing(link.clone(), id, false)
+            BodyReader::flowing(link.clone(), id, false).with_patience(self.body_timeout)
         } else {
             BodyReader::whole(request.body)
         };
@@ -297,22 +309,22 @@ impl Shared {
             .unwrap_or_else(|_| Err(Status::new(code::PANICKED, "the handler panicked")));
         match reply {
             Ok(Reply::Whole(body)) => link.with(|core, _| core.respond(id, body)),
-            Ok(Reply::Stream(body)) => stream_out(link, id, body),
+            Ok(Reply::Stream(body)) => stream_out(link, id, body, self.body_timeout),
             Err(status) => link.with(|core, _| core.refuse(id, &status)),
         }
     }
 }
 
 /// Sends an answer as it is read.
-fn stream_out(link: &Arc<Link>, id: u64, mut body: Box<dyn Read + Send>) {
+fn stream_out(link: &Arc<Link>, id: u64, mut body: Box<dyn Read + Send>, patience: Duration) {
     let begun = link.with(|core, _| core.session.respond_streaming(id, Ext::default()));
     if !begun {
-        return link.with(|core, _| core.forget_cancel(id));
+        return link.with(|core, _| core.on_answered(id));
     }
-    let mut writer = BodyWriter::new(link.clone(), id, true);
+    let mut writer = BodyWriter::new(link.clone(), id, true).with_patience(patience);
     if io::copy(&mut body, &mut writer).is_ok() {
-        link.with(|core, _| core.forget_cancel(id));
         writer.finish();
+        link.with(|core, _| core.on_answered(id));
     }
 }
 

@@ -17,7 +17,7 @@ mod inbound;
 mod outbound;
 mod serving;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use super::error::{RpcError, Status};
 use super::ext::Ext;
 use super::flow::{CONNECTION_WINDOW, Intake, Outbox};
 use super::frame::{Frame, Kind, Parser};
-use super::hello::Hello;
+use super::hello::{HELLO_BYTES_MAX, Hello};
 use crate::layers::clock::Lamport;
 use crate::time::Time;
 
@@ -129,9 +129,11 @@ pub struct Session {
     latest: Time,
     parser: Parser,
     waiting: VecDeque<Waiting>,
+    /// Bytes that came were not looked at, because too much waits.
+    is_held_up: bool,
     outbox: Outbox,
-    /// Windows to be moved: bytes to grant for each body, or (0) the connection.
-    grants: BTreeMap<u64, u32>,
+    /// Windows to be moved: of a body, or (0) of the connection.
+    grants: BTreeSet<u64>,
     intake: Intake,
     calls: BTreeMap<u64, Call>,
     served: BTreeMap<u64, Served>,
@@ -158,14 +160,15 @@ impl Session {
         assert!(hello.is_valid(), "a HELLO with values out of range");
         Session {
             role,
-            parser: Parser::new(hello.max_frame),
+            parser: Parser::new(HELLO_BYTES_MAX),
             hello,
             has_greeted: false,
             phase: Phase::Greeting,
             latest: Time::ZERO,
             waiting: VecDeque::new(),
+            is_held_up: false,
             outbox: Outbox::new(),
-            grants: BTreeMap::new(),
+            grants: BTreeSet::new(),
             intake: Intake::new(CONNECTION_WINDOW),
             calls: BTreeMap::new(),
             served: BTreeMap::new(),
@@ -391,20 +394,11 @@ impl Session {
 
     /// The program has read, or thrown away, so many bytes of [`Event::Chunk`].
     pub fn consumed(&mut self, id: u64, len: usize) {
-        if let Some(more) = self.intake.read(len) {
-            *self.grants.entry(0).or_insert(0) += more;
+        if self.intake.read(len) {
+            self.grants.insert(0);
         }
-        let intake = if self.is_ours(id) {
-            self.calls
-                .get_mut(&id)
-                .and_then(|call| call.intake.as_mut())
-        } else {
-            self.served
-                .get_mut(&id)
-                .and_then(|call| call.intake.as_mut())
-        };
-        if let Some(more) = intake.and_then(|intake| intake.read(len)) {
-            *self.grants.entry(id).or_insert(0) += more;
+        if self.intake_of(id).is_some_and(|intake| intake.read(len)) {
+            self.grants.insert(id);
         }
     }
 

@@ -108,3 +108,35 @@ impl Shared {
         state.threads -= 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn beyond_its_bounds_nothing_is_taken() {
+        let workers = Workers::new(2, 3);
+        let (go, gone) = mpsc::channel::<()>();
+        let gone = Arc::new(Mutex::new(gone));
+        let (say, began) = mpsc::channel();
+        let job = || {
+            let (say, gone) = (say.clone(), gone.clone());
+            move || {
+                say.send(()).expect("the test waits");
+                // Ends once the other side is dropped.
+                let _ = gone.lock().map(|gone| gone.recv());
+            }
+        };
+        for _ in 0..2 {
+            assert!(workers.run(job()));
+            began.recv().expect("a thread for each");
+        }
+        let taken = (0..10).filter(|_| workers.run(job())).count();
+        assert_eq!(taken, 3);
+        drop(go);
+        for _ in 0..3 {
+            began.recv().expect("what waited runs");
+        }
+    }
+}

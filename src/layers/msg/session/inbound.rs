@@ -4,10 +4,10 @@
 use bytes::Buf;
 
 use super::{
-    BACKLOG_MAX, CALLS_MAX, Event, PONGS_MAX, Phase, Request, Served, Session, error_frame,
-    go_away_frame,
+    BACKLOG_MAX, CALLS_MAX, Event, INLINE_BYTES_MAX, PONGS_MAX, Phase, Request, Served, Session,
+    error_frame, go_away_frame,
 };
-use crate::layers::msg::error::{RpcError, Status, code};
+use crate::layers::msg::error::{RpcError, Status, code, text_of};
 use crate::layers::msg::ext::Ext;
 use crate::layers::msg::flow::{BODY_WINDOW, Intake};
 use crate::layers::msg::frame::{Frame, Kind};
@@ -31,7 +31,12 @@ impl Session {
 
     /// Handles frames that are complete, as long as there is room for answers.
     pub(super) fn process(&mut self) {
-        while self.waiting.len() < BACKLOG_MAX && !self.is_closed() {
+        self.is_held_up = false;
+        while !self.is_closed() {
+            if self.waiting.len() >= BACKLOG_MAX {
+                self.is_held_up = true;
+                return;
+            }
             let frame = match self.parser.next() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return,
@@ -57,7 +62,14 @@ impl Session {
         if matches!(self.phase, Phase::Greeting) != (frame.kind == Kind::Hello) {
             return Err("HELLO is the first frame, and no other");
         }
-        self.hear(&frame.ext)?;
+        if frame.kind != Kind::Hello {
+            // Who is not accepted yet moves no clock.
+            self.hear(&frame.ext)?;
+        }
+        let has_body = matches!(frame.kind, Kind::Request | Kind::Response | Kind::Oneway);
+        if has_body && frame.payload.len() > INLINE_BYTES_MAX {
+            return Err("more in the first frame of a body than may stand there");
+        }
         match frame.kind {
             Kind::Hello => self.on_hello(frame),
             Kind::Request => return self.on_request(frame),
@@ -106,6 +118,7 @@ impl Session {
             return self.end(&RpcError::WrongPeer(mismatch), &text);
         }
         self.phase = Phase::Open;
+        self.parser.set_max(self.hello.max_frame);
         self.events.push_back(Event::Ready(theirs));
     }
 
@@ -196,7 +209,7 @@ impl Session {
         self.forget_call(id);
         let status = Status {
             code: frame.method,
-            text: String::from_utf8_lossy(&frame.payload).into_owned(),
+            text: text_of(&frame.payload),
             refused: frame.refused,
         };
         let error = RpcError::Remote(status);
@@ -255,7 +268,7 @@ impl Session {
             .payload
             .try_get_u64()
             .map_err(|_| "a GOAWAY that is too short")?;
-        let text = String::from_utf8_lossy(&frame.payload).into_owned();
+        let text = text_of(&frame.payload);
         // What was begun after the last one that the other side took was not executed, and will not be.
         let refused = self.calls.keys().filter(|id| **id > last_id);
         for id in refused.copied().collect::<Vec<_>>() {
@@ -316,7 +329,7 @@ impl Session {
     }
 
     /// The window of the body that the other side sends for a call, while it comes.
-    fn intake_of(&mut self, id: u64) -> Option<&mut Intake> {
+    pub(super) fn intake_of(&mut self, id: u64) -> Option<&mut Intake> {
         if self.is_ours(id) {
             self.calls.get_mut(&id)?.intake.as_mut()
         } else {

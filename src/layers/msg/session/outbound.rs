@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{BACKLOG_MAX, Phase, Session, Waiting};
-use crate::layers::msg::flow::Piece;
+use super::{Phase, Session, Waiting};
+use crate::layers::msg::flow::{Intake, Piece};
 use crate::layers::msg::frame::{Frame, Kind};
 
 impl Session {
@@ -19,9 +19,8 @@ impl Session {
         if matches!(self.phase, Phase::Greeting) {
             return None;
         }
-        if let Some((id, more)) = self.grants.pop_first() {
-            let payload = Bytes::copy_from_slice(&more.to_be_bytes());
-            return Some(Frame::new(Kind::Credit, id).with_payload(payload).encode());
+        if let Some(credit) = self.next_credit() {
+            return Some(credit.encode());
         }
         if let Some(waiting) = self.waiting.pop_front() {
             if waiting.kind == Kind::Request {
@@ -30,7 +29,7 @@ impl Session {
                 }
             }
             // What was not read while too much waited is read now.
-            if self.waiting.len() == BACKLOG_MAX - 1 {
+            if self.is_held_up {
                 self.process();
             }
             return Some(waiting.bytes);
@@ -41,6 +40,23 @@ impl Session {
             Piece::End => Frame::new(Kind::End, id),
         };
         Some(frame.encode())
+    }
+
+    /// The next window that is moved.
+    fn next_credit(&mut self) -> Option<Frame> {
+        while let Some(id) = self.grants.pop_first() {
+            let intake = if id == 0 {
+                Some(&mut self.intake)
+            } else {
+                self.intake_of(id)
+            };
+            // None: its body has ended meanwhile.
+            if let Some(more) = intake.map(Intake::grant) {
+                let payload = Bytes::copy_from_slice(&more.to_be_bytes());
+                return Some(Frame::new(Kind::Credit, id).with_payload(payload));
+            }
+        }
+        None
     }
 
     /// Whether [`Session::poll_output`] may have a frame: cheap, and sometimes wrong the one way only.

@@ -24,7 +24,7 @@ impl Victim {
     pub(super) fn breach(mut self) -> String {
         let events: Vec<Event> = std::iter::from_fn(|| self.0.poll_event()).collect();
         let Some(Event::Closed(RpcError::Protocol(what))) = events.last() else {
-            panic!("no breach: {events:?}")
+            panic!("no breach in {} events", events.len())
         };
         let mut parser = Parser::new(1 << 20);
         parser.push(&output(&mut self.0));

@@ -177,3 +177,23 @@ fn who_is_refused_moves_no_clock() {
     assert!(session.is_closed());
     assert_eq!(clock.now(), 0);
 }
+
+#[test]
+fn names_have_a_bound() {
+    let hello = |len: usize| Hello {
+        node: vec![b'n'; len].into(),
+        service: "s".repeat(len),
+        ..Hello::default()
+    };
+    assert_eq!(Hello::decode(hello(64).encode()), Some(hello(64)));
+    assert!(!hello(65).is_valid());
+    // The same, said by somebody who does not keep to it.
+    let mut bytes = hello(64).encode().to_vec();
+    let at = bytes.iter().position(|byte| *byte == 64).expect("a length");
+    bytes[at] = 65;
+    bytes.insert(at + 1, b'n');
+    assert_eq!(Hello::decode(bytes.into()), None);
+    // One that ends in the middle, at every byte.
+    let bytes = hello(64).encode();
+    assert!((0..bytes.len()).all(|len| Hello::decode(bytes.slice(..len)).is_none()));
+}
