@@ -236,8 +236,8 @@ impl Pacer {
         if !self.is_awaited || self.burst_max < BURST_SEGMENTS {
             return self.capacity;
         }
-        let late = worth(self.rate, LATE_NANOS).min(BURST_BYTES_MAX);
-        late.max(self.capacity)
+        let late = self.quantum.saturating_add(worth(self.rate, LATE_NANOS));
+        late.min(BURST_BYTES_MAX).max(self.capacity)
     }
 
     /// Bucket and quantum for the current rate: whole datagrams, the quantum within one batch.
