@@ -45,7 +45,7 @@ pub struct Ext {
 }
 
 impl Ext {
-    /// Bytes that [`Ext::encode`] writes.
+    /// Bytes that the extensions take in a frame.
     pub fn encoded_len(&self) -> usize {
         let fixed = |present: bool, len: usize| if present { 3 + len } else { 0 };
         fixed(self.deadline_ms.is_some(), 4)

@@ -83,7 +83,10 @@ enum Phase {
     Closed(RpcError),
 }
 
-/// Calls in both directions over one stream. See the [module](self).
+/// Calls in both directions over one stream.
+///
+/// After every input a driver takes all events, then writes frames one by one, asking for the next only when there is room for
+/// it, and reads nothing while [`Session::wants_input`] says no.
 ///
 /// ```
 /// use aqueduct::msg::{Ext, Event, Hello, Role, Session};
