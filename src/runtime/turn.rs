@@ -91,6 +91,13 @@ impl Turns {
         Ok(self.serve(clock::now()))
     }
 
+    /// Whether the next turn has something to do that no socket will report.
+    #[cfg(all(feature = "tokio", target_os = "linux"))]
+    pub(crate) fn has_more(&self) -> bool {
+        let is_full = self.events.iter().nth(EVENTS_MAX - 1).is_some();
+        is_full || !self.ready.is_empty() || !self.erring.is_empty()
+    }
+
     /// All of a turn but its sleep.
     fn serve(&mut self, now: Time) -> Flow {
         self.sort_events();
