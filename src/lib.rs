@@ -97,6 +97,10 @@
 //! |---|---|---|
 //! | `runtime` | yes | sockets and threads: [`Stream`], [`Listener`], [`Endpoint`] |
 //! | `sim` | no | the simulator |
+//! | `tokio` | no | `aqueduct::tokio`: the same streams in the shape of `tokio::net`, driven by tokio's reactor |
+//! | `futures` | no | the traits of `futures-io` on those streams |
+//! | `axum`, `hyper`, `tonic` | no | what these need to serve and to connect over them |
+//! | `mio` | no | `aqueduct::mio`: streams and listeners for an event loop on mio (Linux) |
 
 pub mod config;
 pub mod congestion;
@@ -121,6 +125,10 @@ pub use config::{Config, EndpointConfig, Keepalive};
 pub use congestion::Congestion;
 pub use connection::{Info, TcpState};
 pub use error::CloseReason;
+#[cfg(all(feature = "mio", target_os = "linux"))]
+pub use net::mio;
+#[cfg(feature = "tokio")]
+pub use net::tokio;
 #[cfg(feature = "runtime")]
 pub use net::{
     CloseError, Closed, Delivered, Endpoint, EndpointBuilder, Incoming, Listener, Report, Stream,

@@ -4,8 +4,12 @@ mod close;
 mod endpoint;
 mod error;
 mod listener;
+#[cfg(all(feature = "mio", target_os = "linux"))]
+pub mod mio;
 mod options;
 mod stream;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 pub use close::{CloseError, Closed, Delivered, drain, set_exit_drain};
 pub use endpoint::{Endpoint, EndpointBuilder, Report};
