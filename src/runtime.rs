@@ -14,12 +14,22 @@ mod batches;
 mod cell;
 mod clock;
 mod deadlines;
+#[cfg(feature = "_tasks")]
+#[cfg_attr(
+    not(all(feature = "tokio", target_os = "linux")),
+    path = "runtime/undriven.rs"
+)]
+pub(crate) mod driver;
 mod leader;
 mod mailbox;
+#[cfg(feature = "_tasks")]
+mod polling;
 mod port;
 mod shard;
 mod sleep;
 mod socket;
+#[cfg(feature = "_tasks")]
+mod tasks;
 mod turn;
 mod waiters;
 
@@ -29,6 +39,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::config::EndpointConfig;
 use crate::endpoint::Endpoint;
 
+#[cfg(feature = "tokio")]
+pub(crate) use background::serve;
 pub(crate) use backlog::Backlog;
 pub(crate) use cell::{Blocked, Cell, CellState, Limit, Owner, Side};
 pub(crate) use clock::now;
@@ -39,6 +51,8 @@ pub(crate) use mailbox::Command;
 pub(crate) use port::Port;
 pub(crate) use shard::Shard;
 pub(crate) use socket::SocketOptions;
+#[cfg(feature = "_tasks")]
+pub(crate) use tasks::Seat;
 
 /// All shards of the process, for [`shards`].
 static SHARDS: Mutex<Vec<Weak<Shard>>> = Mutex::new(Vec::new());
@@ -47,9 +61,16 @@ static COMMON: Mutex<Option<Arc<Shard>>> = Mutex::new(None);
 
 /// Starts a shard of its own for an endpoint.
 pub(crate) fn start(config: Arc<EndpointConfig>) -> io::Result<Arc<Shard>> {
+    let shard = prepare(config)?;
+    background::serve(&shard)?;
+    Ok(shard)
+}
+
+/// A shard that nobody serves yet.
+fn prepare(config: Arc<EndpointConfig>) -> io::Result<Arc<Shard>> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
-    let shard = background::start(Endpoint::new(config, seed))?;
+    let shard = background::prepare(Endpoint::new(config, seed))?;
     let mut shards = lock(&SHARDS);
     shards.retain(|shard| shard.strong_count() > 0);
     shards.push(Arc::downgrade(&shard));
