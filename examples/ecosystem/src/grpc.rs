@@ -15,10 +15,10 @@ use http::uri::PathAndQuery;
 use tonic::body::Body;
 use tonic::client::GrpcService;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::codegen::Service;
 use tonic::server::{NamedService, ServerStreamingService, UnaryService};
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
+use tower_service::Service;
 
 use crate::Error;
 
@@ -103,7 +103,10 @@ impl UnaryService<String> for Greet {
     fn call(&mut self, request: Request<String>) -> Self::Future {
         let from = request.remote_addr().map(|addr| addr.ip().to_string());
         let from = from.unwrap_or_default();
-        ready(Ok(Response::new(format!("{} at {from}", request.into_inner()))))
+        ready(Ok(Response::new(format!(
+            "{} at {from}",
+            request.into_inner()
+        ))))
     }
 }
 
@@ -134,17 +137,23 @@ pub async fn serve(listener: Listener) -> Result<(), Error> {
 /// A tonic client over aqueduct: one call with one answer, one with many.
 pub async fn call(addr: SocketAddr) -> Result<(), Error> {
     let endpoint = Endpoint::from_shared(format!("http://{addr}"))?;
-    let channel = endpoint.connect_with_connector(Connector::default()).await?;
+    let channel = endpoint
+        .connect_with_connector(Connector::default())
+        .await?;
     let mut grpc = tonic::client::Grpc::new(channel);
 
     is_ready(&mut grpc).await?;
     let path = PathAndQuery::from_static("/example.Waterworks/Greet");
-    let answer = grpc.unary(Request::new("river".to_owned()), path, Text).await?;
+    let answer = grpc
+        .unary(Request::new("river".to_owned()), path, Text)
+        .await?;
     assert_eq!(answer.into_inner(), format!("river at {}", addr.ip()));
 
     is_ready(&mut grpc).await?;
     let path = PathAndQuery::from_static("/example.Waterworks/Flow");
-    let answers = grpc.server_streaming(Request::new("step".to_owned()), path, Text).await?;
+    let answers = grpc
+        .server_streaming(Request::new("step".to_owned()), path, Text)
+        .await?;
     let mut answers = answers.into_inner();
     for step in 0..STEPS {
         assert_eq!(answers.message().await?, Some(format!("step {step}")));

@@ -31,7 +31,10 @@ pub async fn serve(listener: Listener) -> io::Result<()> {
     axum::serve(listener, service).await
 }
 
-async fn greet(Path(name): Path<String>, ConnectInfo(PeerAddr(from)): ConnectInfo<PeerAddr>) -> String {
+async fn greet(
+    Path(name): Path<String>,
+    ConnectInfo(PeerAddr(from)): ConnectInfo<PeerAddr>,
+) -> String {
     format!("{name} at {}", from.ip())
 }
 
@@ -39,7 +42,9 @@ async fn greet(Path(name): Path<String>, ConnectInfo(PeerAddr(from)): ConnectInf
 pub async fn call(addr: SocketAddr) -> Result<(), Error> {
     let client: Client<_, Full<Bytes>> =
         Client::builder(TokioExecutor::new()).build(Connector::default());
-    let answer = client.get(format!("http://{addr}/greet/river").parse()?).await?;
+    let answer = client
+        .get(format!("http://{addr}/greet/river").parse()?)
+        .await?;
     let body = answer.into_body().collect().await?.to_bytes();
     assert_eq!(body, format!("river at {}", addr.ip()));
 
@@ -48,7 +53,13 @@ pub async fn call(addr: SocketAddr) -> Result<(), Error> {
         .method(Method::POST)
         .uri(format!("http://{addr}/echo"))
         .body(Full::new(sent.clone()))?;
-    let body = client.request(request).await?.into_body().collect().await?.to_bytes();
+    let body = client
+        .request(request)
+        .await?
+        .into_body()
+        .collect()
+        .await?
+        .to_bytes();
     assert_eq!(body, sent);
     Ok(())
 }
@@ -68,7 +79,11 @@ async fn late_answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    let body = request.into_body().collect().await.map(|body| body.to_bytes());
+    let body = request
+        .into_body()
+        .collect()
+        .await
+        .map(|body| body.to_bytes());
     Ok(Response::new(Full::new(body.unwrap_or_default())))
 }
 
@@ -76,7 +91,9 @@ async fn late_answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>
 pub async fn call_half_closed(addr: SocketAddr) -> Result<(), Error> {
     let sent = pattern(LARGE);
     let mut stream = Stream::connect(addr).await?;
-    let head = format!("POST / HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\ncontent-length: {LARGE}\r\n\r\n");
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\ncontent-length: {LARGE}\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&sent).await?;
     stream.shutdown().await?;

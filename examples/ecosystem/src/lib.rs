@@ -11,5 +11,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of a larger message: bytes in which a wrong place shows.
 pub fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at * 31 % 251).to_le_bytes()[0]).collect()
+    (0..len)
+        .map(|at| (at * 31 % 251).to_le_bytes()[0])
+        .collect()
 }

@@ -60,7 +60,9 @@ pub async fn call(addr: SocketAddr, certificate: CertificateDer<'static>) -> Res
         .with_no_client_auth();
     let connector = TlsConnector::from(Arc::new(config));
     let stream = Stream::connect(addr).await?;
-    let mut stream = connector.connect(ServerName::try_from("localhost")?, stream).await?;
+    let mut stream = connector
+        .connect(ServerName::try_from("localhost")?, stream)
+        .await?;
     let sent = pattern(LEN);
     stream.write_all(&sent).await?;
     // The writing side ends, here by TLS's own alert and a FIN; the answer still comes.

@@ -35,7 +35,9 @@ where
             let (serve, call) = program(listener, relay.addr());
             let server = tokio::spawn(serve);
             let called = tokio::time::timeout(WATCHDOG, call).await;
-            called.expect("the client hangs").expect("the client has its answers");
+            called
+                .expect("the client hangs")
+                .expect("the client has its answers");
             server.abort();
         });
     }
