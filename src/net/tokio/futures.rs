@@ -82,7 +82,7 @@ mod tests {
         poll_fn(|cx| AsyncWrite::poll_close(Pin::new(&mut client), cx))
             .await
             .unwrap();
-        let mut got = Vec::new();
+        let mut got: Vec<u8> = Vec::new();
         loop {
             let mut buf = [0; 4];
             let len = poll_fn(|cx| AsyncRead::poll_read(Pin::new(&mut server), cx, &mut buf)).await;
