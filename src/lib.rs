@@ -99,6 +99,10 @@
 //! | `sim` | no | the simulator |
 //! | `trace` | no | traces of connections as qlog: `Config::with_trace_dir` |
 //! | `rpc` | no | the layers above the stream: logical clocks (`clock`), failure detection (`detect`), messages and calls (`msg`) |
+//! | `tokio` | no | `aqueduct::tokio`: the same streams in the shape of `tokio::net`, driven by tokio's reactor |
+//! | `futures` | no | the traits of `futures-io` on those streams |
+//! | `axum`, `hyper`, `tonic` | no | what these need to serve and to connect over them |
+//! | `mio` | no | `aqueduct::mio`: streams and listeners for an event loop on mio (Linux) |
 
 pub mod config;
 pub mod congestion;
@@ -139,6 +143,10 @@ pub use connection::{Info, TcpState};
 pub use error::CloseReason;
 #[cfg(feature = "rpc")]
 pub use layers::{clock, detect, msg};
+#[cfg(all(feature = "mio", target_os = "linux"))]
+pub use net::mio;
+#[cfg(feature = "tokio")]
+pub use net::tokio;
 #[cfg(feature = "runtime")]
 pub use net::{
     CloseError, Closed, Delivered, Endpoint, EndpointBuilder, Incoming, Listener, Report, Stream,

@@ -5,8 +5,12 @@ mod datagrams;
 mod endpoint;
 mod error;
 mod listener;
+#[cfg(all(feature = "mio", target_os = "linux"))]
+pub mod mio;
 mod options;
 mod stream;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 pub use close::{CloseError, Closed, Delivered, drain, set_exit_drain};
 pub use endpoint::{Endpoint, EndpointBuilder, Report};

@@ -14,17 +14,27 @@ mod batches;
 mod cell;
 mod clock;
 mod deadlines;
+#[cfg(feature = "_tasks")]
+#[cfg_attr(
+    not(all(feature = "tokio", target_os = "linux")),
+    path = "runtime/undriven.rs"
+)]
+pub(crate) mod driver;
 mod leader;
 mod mailbox;
 #[cfg(model)]
 #[path = "../model/src/model.rs"]
 pub mod model;
 mod platform;
+#[cfg(feature = "_tasks")]
+mod polling;
 mod port;
 mod shard;
 mod sleep;
 mod socket;
 mod spin;
+#[cfg(feature = "_tasks")]
+mod tasks;
 mod turn;
 mod waiters;
 
@@ -36,6 +46,8 @@ use crate::endpoint::Endpoint;
 
 use platform::{Mutex, MutexGuard};
 
+#[cfg(feature = "tokio")]
+pub(crate) use background::serve;
 pub(crate) use backlog::Backlog;
 pub(crate) use cell::{Blocked, Cell, CellState, Limit, Owner, Side};
 pub(crate) use clock::now;
@@ -46,6 +58,8 @@ pub(crate) use mailbox::Command;
 pub(crate) use port::Port;
 pub(crate) use shard::Shard;
 pub(crate) use socket::SocketOptions;
+#[cfg(feature = "_tasks")]
+pub(crate) use tasks::Seat;
 #[cfg(test)]
 pub(crate) use turn::Wish;
 
@@ -63,7 +77,14 @@ shuttle::lazy_static! {
 
 /// Starts a shard of its own for an endpoint.
 pub(crate) fn start(config: Arc<EndpointConfig>) -> io::Result<Arc<Shard>> {
-    let shard = background::start(Endpoint::new(config, seed()?))?;
+    let shard = prepare(config)?;
+    background::serve(&shard)?;
+    Ok(shard)
+}
+
+/// A shard that nobody serves yet.
+fn prepare(config: Arc<EndpointConfig>) -> io::Result<Arc<Shard>> {
+    let shard = background::prepare(Endpoint::new(config, seed()?))?;
     let mut shards = lock(&SHARDS);
     shards.retain(|shard| shard.strong_count() > 0);
     shards.push(Arc::downgrade(&shard));

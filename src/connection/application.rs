@@ -229,11 +229,26 @@ impl Connection {
 
     /// Whether `read` would not block.
     pub fn is_readable(&self) -> bool {
-        self.assembler.unread() > 0
-            || self.recv_half.is_complete()
+        self.assembler.unread() > 0 || self.is_read_ended()
+    }
+
+    /// Bytes that have arrived in order and were not read.
+    pub fn unread(&self) -> usize {
+        self.assembler.unread()
+    }
+
+    /// Whether nothing more will come: the peer has finished, reading was shut down, or the connection failed.
+    /// What has come may still be unread.
+    pub fn is_read_ended(&self) -> bool {
+        self.recv_half.is_complete()
             || self.recv_half == RecvHalf::Reset
             || self.failed
             || self.read_shut_at.is_some()
+    }
+
+    /// Whether both directions have ended, as `EPOLLHUP` says it of a socket.
+    pub fn is_ended(&self) -> bool {
+        self.failed || (self.send_half.is_shut() && self.is_read_ended())
     }
 
     /// Whether a writer should try: room for a third of the buffer, as in the kernel, or an end.

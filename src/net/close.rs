@@ -96,25 +96,33 @@ impl Stream {
         let cell = self.cell();
         cell.with(|state, _| state.connection.shutdown_write());
         let outcome = wait(cell, Delivered::Acked, timeout);
-        let peer = cell.peer;
-        let state = cell.lock();
-        let info = state.connection.info(runtime::now());
-        match outcome {
-            Ok(Ok(())) => Ok(Closed {
-                acked: info.bytes_acked,
-                read_by_peer: state.connection.is_all_read_by_peer(),
-            }),
-            Ok(Err(reason)) => Err(CloseError::Failed { peer, reason }),
-            Err(Blocked::LoopEnded) => Err(CloseError::Failed {
-                peer,
-                reason: CloseReason::LoopEnded,
-            }),
-            Err(_) => Err(CloseError::TimedOut {
-                peer,
-                acked: info.bytes_acked,
-                written: info.bytes_written,
-            }),
-        }
+        how_it_ended(cell, outcome)
+    }
+}
+
+/// What a close found: everything acknowledged, or why not.
+pub(super) fn how_it_ended(
+    cell: &runtime::Cell,
+    outcome: Result<Result<(), CloseReason>, Blocked>,
+) -> Result<Closed, CloseError> {
+    let peer = cell.peer;
+    let state = cell.lock();
+    let info = state.connection.info(runtime::now());
+    match outcome {
+        Ok(Ok(())) => Ok(Closed {
+            acked: info.bytes_acked,
+            read_by_peer: state.connection.is_all_read_by_peer(),
+        }),
+        Ok(Err(reason)) => Err(CloseError::Failed { peer, reason }),
+        Err(Blocked::LoopEnded) => Err(CloseError::Failed {
+            peer,
+            reason: CloseReason::LoopEnded,
+        }),
+        Err(_) => Err(CloseError::TimedOut {
+            peer,
+            acked: info.bytes_acked,
+            written: info.bytes_written,
+        }),
     }
 }
 
@@ -131,7 +139,8 @@ fn wait(
     )
 }
 
-fn delivery(state: &CellState, what: Delivered) -> Option<Result<(), CloseReason>> {
+/// Whether everything is delivered, or why it never will be.
+pub(super) fn delivery(state: &CellState, what: Delivered) -> Option<Result<(), CloseReason>> {
     let done = match what {
         Delivered::Acked => state.connection.is_all_acked(),
         Delivered::Read => state.connection.is_all_read_by_peer(),

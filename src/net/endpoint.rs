@@ -12,7 +12,7 @@ use super::stream::{connect_error, this_host_if_unspecified, try_each};
 use super::{Listener, Stream};
 use crate::config::{Config, EndpointConfig};
 use crate::error::ResetCode;
-use crate::runtime::{self, Port, Shard, SocketOptions};
+use crate::runtime::{self, Owner, Port, Shard, SocketOptions};
 
 /// A UDP socket for any number of connections in both directions, served by one thread.
 ///
@@ -83,17 +83,25 @@ impl Endpoint {
     /// # Errors
     /// As [`Stream::connect`].
     pub fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Stream> {
+        try_each(addr, |addr| Stream::opened(self.begin(addr)?, &self.config))
+    }
+
+    /// Begins a connection over the endpoint's socket.
+    pub(super) fn begin(&self, addr: SocketAddr) -> io::Result<Owner> {
         drain_at_exit();
         let Anchor { shard, port, .. } = &*self.anchor;
-        try_each(addr, |addr| {
-            let addr = this_host_if_unspecified(addr);
-            let owner = shard
-                .connect(port, |endpoint, now| {
-                    endpoint.connect(now, addr, self.config.clone())
-                })
-                .map_err(connect_error)?;
-            Stream::opened(owner, &self.config)
-        })
+        let addr = this_host_if_unspecified(addr);
+        shard
+            .connect(port, |endpoint, now| {
+                endpoint.connect(now, addr, self.config.clone())
+            })
+            .map_err(connect_error)
+    }
+
+    /// How its connections behave.
+    #[cfg(feature = "tokio")]
+    pub(super) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Opens a stream with a peer that does the same at the same time, both with `token`, not 0. Neither
@@ -191,6 +199,15 @@ impl EndpointBuilder {
     /// [`ConfigError`](crate::config::ConfigError) as its source; `AddrInUse` if somebody has the port;
     /// what the system says about the address.
     pub fn bind<A: ToSocketAddrs>(self, addr: A) -> io::Result<Endpoint> {
+        self.bind_served(addr, runtime::start)
+    }
+
+    /// As [`EndpointBuilder::bind`], on a shard that `start` has served.
+    pub(super) fn bind_served<A: ToSocketAddrs>(
+        self,
+        addr: A,
+        start: impl Fn(Arc<EndpointConfig>) -> io::Result<Arc<Shard>>,
+    ) -> io::Result<Endpoint> {
         self.endpoint.validate().map_err(invalid)?;
         self.config.validate().map_err(invalid)?;
         drain_at_exit();
@@ -202,7 +219,7 @@ impl EndpointBuilder {
                 peer: None,
                 buffer: endpoint.socket_buffer,
             };
-            let shard = runtime::start(endpoint.clone())?;
+            let shard = start(endpoint.clone())?;
             let port = match shard.open_port(&options) {
                 Ok(port) => port,
                 Err(error) => {

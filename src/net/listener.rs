@@ -5,12 +5,18 @@ use std::io;
 use std::iter::FusedIterator;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+#[cfg(feature = "_tasks")]
+use std::task::{Context, Poll, ready};
 
 use super::close::drain_at_exit;
 use super::endpoint::{Anchor, Endpoint};
 use super::error::of_blocked;
 use super::{EndpointBuilder, Stream};
 use crate::config::Config;
+#[cfg(feature = "_tasks")]
+use crate::runtime::Seat;
+#[cfg(feature = "tokio")]
+use crate::runtime::Shard;
 use crate::runtime::{Backlog, Limit};
 
 /// A socket that takes connections: what `std::net::TcpListener` is over IP. All its streams share one
@@ -97,6 +103,40 @@ impl Listener {
         }
         let peer = owner.0.peer;
         Ok((Stream::from_owner(owner, config), peer))
+    }
+
+    /// As [`Listener::accept`], for a task.
+    #[cfg(feature = "_tasks")]
+    pub(super) fn poll_accept(
+        &self,
+        seat: &Seat,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(Stream, SocketAddr)>> {
+        drain_at_exit();
+        let Listening {
+            anchor,
+            backlog,
+            config,
+        } = &*self.listening;
+        let (owner, was_full) = ready!(backlog.poll_accept(seat, cx))
+            .map_err(|blocked| of_blocked(anchor.port.local, blocked))?;
+        if was_full {
+            anchor.shard.resume(backlog);
+        }
+        let peer = owner.0.peer;
+        Poll::Ready(Ok((Stream::from_owner(owner, config), peer)))
+    }
+
+    /// Gives the seat of a task back.
+    #[cfg(feature = "_tasks")]
+    pub(super) fn leave(&self, seat: &Seat) {
+        self.listening.backlog.leave(seat);
+    }
+
+    /// What serves it.
+    #[cfg(feature = "tokio")]
+    pub(super) fn shard(&self) -> &Arc<Shard> {
+        &self.listening.anchor.shard
     }
 
     /// The connections to come, without end.

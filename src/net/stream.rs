@@ -10,11 +10,11 @@ use bytes::Bytes;
 
 use super::close::drain_at_exit;
 use super::error::{StreamError, failed, of_blocked, of_read, of_write};
-use crate::config::{Config, TIMEOUT_MAX, TIMEOUT_MIN};
+use crate::config::{Config, EndpointConfig, TIMEOUT_MAX, TIMEOUT_MIN};
 use crate::connection::{Connection, Info, ReadError, WriteError};
 use crate::endpoint::ConnectError;
 use crate::error::{CloseReason, ResetCode};
-use crate::runtime::{self, Cell, CellState, Limit, Owner, Side, SocketOptions};
+use crate::runtime::{self, Cell, CellState, Limit, Owner, Shard, Side, SocketOptions};
 
 /// A reliable stream of bytes in both directions, over UDP: what `std::net::TcpStream` is over IP.
 ///
@@ -255,17 +255,25 @@ impl Stream {
 }
 
 fn connect_one(addr: SocketAddr, config: &Arc<Config>) -> io::Result<Stream> {
+    let owner = begin(&runtime::common()?, addr, config)?;
+    Stream::opened(owner, config)
+}
+
+/// Begins a connection over a socket of its own.
+pub(super) fn begin(
+    shard: &Arc<Shard>,
+    addr: SocketAddr,
+    config: &Arc<Config>,
+) -> io::Result<Owner> {
     drain_at_exit();
     let addr = this_host_if_unspecified(addr);
-    let shard = runtime::common()?;
-    let buffer = crate::config::EndpointConfig::default().socket_buffer;
+    let buffer = EndpointConfig::default().socket_buffer;
     let port = shard.open_port(&SocketOptions::toward(addr, buffer))?;
-    let owner = shard
+    shard
         .connect(&port, |endpoint, now| {
             endpoint.connect(now, addr, config.clone())
         })
-        .map_err(connect_error)?;
-    Stream::opened(owner, config)
+        .map_err(connect_error)
 }
 
 /// The address of a listener that is bound to all addresses means this host, as in the kernel.
@@ -308,7 +316,8 @@ pub(super) fn try_each<A: ToSocketAddrs, T>(
     }))
 }
 
-fn is_opened(state: &mut CellState) -> Option<Result<(), CloseReason>> {
+/// Whether the connection is open, or why it will never be.
+pub(super) fn is_opened(state: &mut CellState) -> Option<Result<(), CloseReason>> {
     if let Some(reason) = state.failure.clone() {
         return Some(Err(reason));
     }
@@ -364,7 +373,7 @@ impl Write for &Stream {
 }
 
 /// Fills one buffer after another, as far as data is there.
-fn read_vectored(
+pub(super) fn read_vectored(
     connection: &mut Connection,
     bufs: &mut [IoSliceMut<'_>],
 ) -> Result<usize, ReadError> {
@@ -384,7 +393,10 @@ fn read_vectored(
 }
 
 /// Takes one buffer after another; an error counts only if nothing was taken before it.
-fn write_vectored(connection: &mut Connection, bufs: &[IoSlice<'_>]) -> Result<usize, WriteError> {
+pub(super) fn write_vectored(
+    connection: &mut Connection,
+    bufs: &[IoSlice<'_>],
+) -> Result<usize, WriteError> {
     let mut taken = 0;
     for buf in bufs.iter().filter(|buf| !buf.is_empty()) {
         match connection.write(buf) {

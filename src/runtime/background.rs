@@ -10,20 +10,28 @@ use super::shard::{Shard, WAKER};
 use super::turn::{Flow, Patience, Turns};
 use crate::endpoint::Endpoint;
 
-/// Starts a shard and its thread, `aqueduct-0`, `aqueduct-1` and so on.
-pub(crate) fn start(endpoint: Endpoint) -> io::Result<Arc<Shard>> {
-    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+/// A shard with everything but somebody who serves it.
+pub(crate) fn prepare(endpoint: Endpoint) -> io::Result<Arc<Shard>> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKER)?;
     let registry = poll.registry().try_clone()?;
     let shard = Arc::new(Shard::new(endpoint, registry, Mailbox::new(waker)));
     shard.baton.begin(Turns::new(shard.clone(), poll));
+    Ok(shard)
+}
+
+/// Has a thread serve the shard from here on, `aqueduct-0`, `aqueduct-1` and so on, if none does.
+pub(crate) fn serve(shard: &Arc<Shard>) -> io::Result<()> {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    if !shard.baton.begin_background() {
+        return Ok(());
+    }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let served = shard.clone();
     Builder::new()
         .name(format!("aqueduct-{number}"))
         .spawn(move || run(served))?;
-    Ok(shard)
+    Ok(())
 }
 
 fn run(shard: Arc<Shard>) {

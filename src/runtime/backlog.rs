@@ -2,11 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+#[cfg(feature = "_tasks")]
+use std::task::{Context, Poll};
 
 use super::cell::{Blocked, Limit, Owner};
 use super::leader::{Baton, Standing, Waiting};
 use super::platform::{Mutex, MutexGuard};
 use super::shard::Shard;
+#[cfg(feature = "_tasks")]
+use super::tasks::Seat;
 use super::turn::Wish;
 use super::waiters::Waiters;
 use super::{clock, lock};
@@ -85,6 +89,32 @@ impl Backlog {
                 return Err(Blocked::TimedOut);
             }
         }
+    }
+
+    /// Takes the connection that has waited longest, and whether there was no room before; if there is none, the
+    /// task is woken when one comes.
+    #[cfg(feature = "_tasks")]
+    pub(crate) fn poll_accept(
+        &self,
+        seat: &Seat,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(Owner, bool), Blocked>> {
+        let mut state = lock(&self.state);
+        let was_full = state.waiting.len() > self.limit;
+        if let Some(owner) = state.waiting.pop_front() {
+            return Poll::Ready(Ok((owner, was_full)));
+        }
+        if state.ended {
+            return Poll::Ready(Err(Blocked::LoopEnded));
+        }
+        self.acceptors.tasks.enter(seat, cx.waker());
+        Poll::Pending
+    }
+
+    /// Gives a seat back.
+    #[cfg(feature = "_tasks")]
+    pub(crate) fn leave(&self, seat: &Seat) {
+        self.acceptors.tasks.leave(seat);
     }
 
     /// Waits for a connection: leads, asks to, or sleeps. False once `until` has passed.

@@ -40,8 +40,11 @@ pub(crate) struct Cell {
     pub(crate) shard: Arc<Shard>,
     state: Mutex<CellState>,
     readers: Waiters,
-    /// Writers, and whoever waits for the connection to open or for delivery.
+    /// Writers, and whoever waits for the connection to open; threads that wait for delivery, too.
     writers: Waiters,
+    /// Tasks that wait for delivery: it comes with every acknowledgement, and is no news to a writer.
+    #[cfg(feature = "_tasks")]
+    watchers: Waiters,
 }
 
 /// What the mutex guards.
@@ -64,7 +67,7 @@ pub(crate) struct CellState {
     /// The endpoint has forgotten it: no more deadlines.
     closed: bool,
     /// The loop ended and left it behind.
-    orphaned: bool,
+    pub(super) orphaned: bool,
     tracer: Tracer,
 }
 
@@ -83,6 +86,9 @@ pub(crate) struct Options {
 pub(crate) enum Side {
     Read,
     Write,
+    /// Of a task: it waits for delivery.
+    #[cfg(feature = "_tasks")]
+    Delivery,
 }
 
 /// Why an operation did not end.
@@ -106,6 +112,7 @@ pub(crate) struct News {
     pub(crate) stalled: Option<Time>,
     readers: bool,
     writers: bool,
+    delivered: bool,
     wake_loop: bool,
     /// The quantum was used up, and perhaps more wants to leave.
     more: bool,
@@ -141,6 +148,8 @@ impl Cell {
             }),
             readers: Waiters::default(),
             writers: Waiters::default(),
+            #[cfg(feature = "_tasks")]
+            watchers: Waiters::default(),
         }
     }
 
@@ -257,7 +266,8 @@ impl Cell {
         // Waiters are counted under the lock, and woken after it: they need it at once.
         let readers = news.readers && self.readers.any();
         let writers = news.writers && self.writers.any();
-        news.wake_loop |= (news.readers || news.writers) && state.is_led_by_another();
+        let told = news.readers || news.writers || news.delivered;
+        news.wake_loop |= told && state.is_led_by_another();
         drop(state);
         self.shard.batches.give(batch);
         if readers {
@@ -265,6 +275,12 @@ impl Cell {
         }
         if writers {
             self.writers.wake();
+        } else if news.delivered {
+            self.writers.wake_threads();
+        }
+        #[cfg(feature = "_tasks")]
+        if news.delivered {
+            self.watchers.wake();
         }
         if news.wake_loop {
             self.shard.mailbox.wake();
@@ -359,24 +375,31 @@ impl Cell {
         state.orphaned = true;
         state.failure.get_or_insert(CloseReason::LoopEnded);
         drop(state);
-        self.readers.wake();
-        self.writers.wake();
+        self.wake_waiters();
     }
 
     /// Wakes everybody who waits, to look again.
     pub(crate) fn wake_all(&self) {
         let led = self.lock().is_led_by_another();
-        self.readers.wake();
-        self.writers.wake();
+        self.wake_waiters();
         if led {
             self.shard.mailbox.wake();
         }
     }
 
-    fn waiters(&self, side: Side) -> &Waiters {
+    fn wake_waiters(&self) {
+        self.readers.wake();
+        self.writers.wake();
+        #[cfg(feature = "_tasks")]
+        self.watchers.wake();
+    }
+
+    pub(super) fn waiters(&self, side: Side) -> &Waiters {
         match side {
             Side::Read => &self.readers,
             Side::Write => &self.writers,
+            #[cfg(feature = "_tasks")]
+            Side::Delivery => &self.watchers,
         }
     }
 }
@@ -446,19 +469,26 @@ impl CellState {
                     news.writers = true;
                 }
                 Event::Readable => news.readers = true,
-                Event::Writable | Event::Delivered => news.writers = true,
+                Event::Writable => news.writers = true,
+                Event::Delivered => news.delivered = true,
                 Event::Stalled(since) => news.stalled = Some(since),
                 Event::Failed(reason) => {
                     self.failure = Some(reason);
-                    (news.readers, news.writers) = (true, true);
+                    news.tell_everybody();
                 }
                 Event::Closed(farewell) => {
                     self.closed = true;
                     news.closed = Some(farewell);
-                    (news.readers, news.writers) = (true, true);
+                    news.tell_everybody();
                 }
             }
         }
+    }
+}
+
+impl News {
+    fn tell_everybody(&mut self) {
+        (self.readers, self.writers, self.delivered) = (true, true, true);
     }
 }
 

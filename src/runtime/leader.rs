@@ -59,6 +59,12 @@ struct State {
     leads: u64,
     /// The background thread sleeps without a tick.
     asleep: bool,
+    /// There is a background thread.
+    has_thread: bool,
+    /// A runtime's task takes the turns when nobody else has them; there is no background thread then.
+    driven: bool,
+    /// The task wanted the turns while somebody had them.
+    missed: bool,
     /// The loop is to end, or has ended.
     ended: bool,
 }
@@ -100,6 +106,9 @@ impl Baton {
                 accepting: 0,
                 leads: 0,
                 asleep: false,
+                has_thread: false,
+                driven: false,
+                missed: false,
                 ended: false,
             }),
             background: Condvar::new(),
@@ -107,7 +116,7 @@ impl Baton {
         }
     }
 
-    /// The background thread starts with these turns.
+    /// The first to take turns starts with these.
     pub(crate) fn begin(&self, turns: Turns) {
         lock(&self.state).turns = Some(turns);
     }
@@ -163,12 +172,56 @@ impl Baton {
         self.asking.notify_all();
     }
 
+    /// There is to be a background thread, and no task; false if there is one.
+    pub(crate) fn begin_background(&self) -> bool {
+        let mut state = self.lock();
+        state.driven = false;
+        !std::mem::replace(&mut state.has_thread, true)
+    }
+
     /// The loop has ended: nobody leads any more. Returns the turns, to be dropped.
     pub(crate) fn end(&self) -> Option<Turns> {
         let mut state = self.lock();
         state.ended = true;
+        self.background.notify_one();
         self.asking.notify_all();
         state.turns.take()
+    }
+
+    // --- a runtime's task ---------------------------------------------------------------------------
+
+    /// Whether a runtime's task takes the turns.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_driven(&self) -> bool {
+        self.lock().driven
+    }
+
+    /// A runtime's task begins to take the turns.
+    #[cfg(all(feature = "tokio", target_os = "linux"))]
+    pub(crate) fn begin_task(&self) {
+        self.lock().driven = true;
+    }
+
+    /// Takes the turns if nobody holds them or asks for them. Otherwise whoever lets go tells the task.
+    #[cfg(all(feature = "tokio", target_os = "linux"))]
+    pub(crate) fn take_for_driver(&self) -> Option<Turns> {
+        let mut state = self.lock();
+        let is_free = state.driven && state.holder == Holder::Nobody && !state.asked;
+        state.missed = !is_free;
+        let turns = if is_free { state.turns.take() } else { None };
+        if turns.is_some() {
+            state.holder = Holder::Background;
+        }
+        turns
+    }
+
+    /// Lets go; whether the task wanted them meanwhile.
+    #[cfg(all(feature = "tokio", target_os = "linux"))]
+    pub(crate) fn give_back_by_driver(&self, turns: Turns) -> bool {
+        let mut state = self.lock();
+        state.put(turns);
+        self.asking.notify_all();
+        std::mem::take(&mut state.missed)
     }
 
     // --- threads of the application -----------------------------------------------------------------
@@ -317,9 +370,15 @@ impl Waiting {
     /// The loop cannot go on: its own thread ends it.
     fn stop(&mut self) {
         let turns = self.turns.take();
-        self.shard.baton.lock().ended = true;
+        let mut state = self.shard.baton.lock();
+        state.ended = true;
+        let is_driven = state.driven;
+        drop(state);
         self.shard.baton.background.notify_one();
         drop(turns);
+        if is_driven {
+            self.shard.end();
+        }
     }
 
     /// Who accepts lets go for one who reads or writes.
@@ -372,6 +431,9 @@ impl Drop for Waiting {
             state.leads += u64::from(self.lead.is_some());
         }
         let others_wait = state.waiting > 0;
+        if state.driven {
+            self.shard.mailbox.wake();
+        }
         if state.holder != Holder::Nobody {
             return;
         }

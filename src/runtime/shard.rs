@@ -45,6 +45,9 @@ pub(crate) struct Shard {
     /// Who waits until no connection is left.
     idle: Waiters,
     ended: AtomicBool,
+    /// What tells a runtime's reactor of deadlines.
+    #[cfg(all(feature = "tokio", target_os = "linux"))]
+    pub(super) alarm: super::driver::AlarmSlot,
 }
 
 /// What the shard's mutex guards.
@@ -145,6 +148,8 @@ impl Shard {
             batches: Batches::default(),
             idle: Waiters::default(),
             ended: AtomicBool::new(false),
+            #[cfg(all(feature = "tokio", target_os = "linux"))]
+            alarm: super::driver::AlarmSlot::new(),
         }
     }
 

@@ -152,6 +152,15 @@ impl Turns {
         })
     }
 
+    /// Whether the next turn has something to do that no socket will report: what the latest one left, or did not
+    /// ask for.
+    #[cfg(all(feature = "tokio", target_os = "linux"))]
+    pub(crate) fn has_more(&self) -> bool {
+        let is_full = self.events.iter().nth(EVENTS_MAX - 1).is_some();
+        let is_left = !self.ready.is_empty() || !self.erring.is_empty() || !self.touched.is_empty();
+        is_full || is_left || self.unasked > 0
+    }
+
     /// All of a turn but its wait.
     fn serve(&mut self, now: Time, wish: Wish) -> Flow {
         self.sort_events();

@@ -8,13 +8,18 @@ use std::sync::atomic::Ordering;
 
 use super::clock;
 use super::platform::{AtomicUsize, Condvar, MutexGuard};
+#[cfg(feature = "_tasks")]
+use super::tasks::Tasks;
 use crate::time::Time;
 
-/// Threads that wait for one kind of event.
+/// Threads and tasks that wait for one kind of event.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     condvar: Condvar,
     count: AtomicUsize,
+    /// Entered under the same mutex that a thread lets go of to wait.
+    #[cfg(feature = "_tasks")]
+    pub(crate) tasks: Tasks,
 }
 
 impl Waiters {
@@ -58,12 +63,27 @@ impl Waiters {
 
     /// Whether anybody waits. Exact while the mutex is held; `wake` may follow after it is let go.
     pub(crate) fn any(&self) -> bool {
+        #[cfg(feature = "_tasks")]
+        if self.tasks.any() {
+            return true;
+        }
+        self.any_thread()
+    }
+
+    fn any_thread(&self) -> bool {
         self.count.load(Ordering::Relaxed) > 0
     }
 
     /// Wakes everybody who waits.
     pub(crate) fn wake(&self) {
-        if self.any() {
+        self.wake_threads();
+        #[cfg(feature = "_tasks")]
+        self.tasks.wake();
+    }
+
+    /// Wakes the threads that wait, and no task.
+    pub(crate) fn wake_threads(&self) {
+        if self.any_thread() {
             self.condvar.notify_all();
         }
     }

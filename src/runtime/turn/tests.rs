@@ -291,6 +291,8 @@ fn connections_of_one_socket_send_by_turns() {
             );
         }
     }
+    #[cfg(all(feature = "tokio", target_os = "linux"))]
+    assert!(rig.client.turns.has_more(), "a runtime's task goes on");
     // Nothing is forgotten, and nobody sleeps over it.
     while cells
         .iter()
@@ -300,4 +302,31 @@ fn connections_of_one_socket_send_by_turns() {
         rig.server.turn();
     }
     assert!(cells.iter().all(|cell| sent(cell) == LENGTH));
+}
+
+/// A runtime's reactor tells each event once: its task may not rest after a turn that asked one socket alone.
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+#[test]
+fn nobody_rests_before_all_sockets_were_asked() {
+    let mut side = Side::new(1);
+    let options = SocketOptions {
+        bind: "127.0.0.1:0".parse().unwrap(),
+        peer: None,
+        buffer: 1 << 20,
+    };
+    let other = side.shard.open_port(&options).unwrap();
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..=DATAGRAMS_PER_TURN {
+        stranger.send_to(&[0; 1], side.port.local).unwrap();
+    }
+    side.turn();
+    assert!(side.turns.has_more(), "one datagram more is there");
+    stranger.send_to(&[0; 1], other.local).unwrap();
+    side.turn();
+    let is_empty = side.turns.ready.is_empty();
+    assert!(is_empty && side.turns.has_more(), "the other was not asked");
+    side.turn();
+    assert!(!side.turns.has_more());
+    let left = other.receive(&mut Receiver::new());
+    assert!(left.is_err(), "the other was read");
 }
