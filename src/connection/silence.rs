@@ -113,7 +113,7 @@ impl Connection {
     /// So much earlier than a round trip after the last data the question leaves: it and its answer take a round trip
     /// too, and time to be put on a slow line, and the gap is to be two round trips in all.
     fn head_start(&self) -> Duration {
-        self.silence_rtt() / 16
+        self.silence_rtt() / 32
     }
 
     /// Whether the peer has data that it may send.

@@ -45,9 +45,9 @@ fn a_flow_that_stops_in_its_midst_is_asked_about_once_a_round_trip_later() {
     let begin = pair.now;
     // Ten there, and what the pacer spreads them over.
     pair.run_for(Duration::from_millis(10 + 4));
-    // Fifteen sixteenths of a round trip of twenty after the last one came.
-    let due = pair.server().silence.since + Duration::from_micros(18_750);
-    assert!(due > begin + Duration::from_micros(10_000 + 18_750));
+    // A thirty-second less than a round trip of twenty after the last one came.
+    let due = pair.server().silence.since + Duration::from_micros(19_375);
+    assert!(due > begin + Duration::from_micros(10_000 + 19_375));
     pair.run_for(due - pair.now - Duration::from_micros(10));
     assert_eq!(probes(&pair, since), [0_usize; 0]);
     pair.run_for(Duration::from_micros(20));
