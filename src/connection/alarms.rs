@@ -53,7 +53,7 @@ impl Connection {
                 let action = self.path.on_timer(now, self.recovery.pto());
                 self.follow(now, action);
             }
-            Timer::Liveness => self.wants.liveness = true,
+            Timer::Liveness => self.fire_liveness(),
             Timer::Linger => self.end_linger(),
             Timer::FinWait2 => self.end_fin_wait_2(),
             Timer::Silence => self.fire_silence(now),

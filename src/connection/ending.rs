@@ -14,7 +14,8 @@ use crate::wire::TruncatedNumber;
 
 /// Verified port-unreachables, one for each probe, after which the peer's process counts as gone.
 const UNREACHABLES_MAX: u8 = 4;
-/// Time between the quick probes that a port-unreachable starts.
+/// The shortest time between the quick probes that a port-unreachable starts. A peer behind another port of its NAT that
+/// only reads asks after a silence of as much (`silence.rs`): it shall be heard before the last of them counts.
 const LIVENESS_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What the owner of a connection wants for the time after him.
@@ -77,13 +78,12 @@ impl Connection {
         match (self.phase, quoted) {
             (Phase::Opening, None) => self.fail(CloseReason::Refused),
             (Phase::Open, Some(number)) if self.is_next_unreachable(number) => {
-                self.unreachable_below = self.recovery.next_number();
                 self.unreachables += 1;
                 if self.unreachables >= UNREACHABLES_MAX {
                     self.fail(self.reset_reason(CloseReason::Gone));
                 } else {
-                    self.timers
-                        .set_if_stopped(Timer::Liveness, now + LIVENESS_INTERVAL);
+                    let interval = self.recovery.pto().max(LIVENESS_INTERVAL);
+                    self.timers.set(Timer::Liveness, now + interval);
                 }
             }
             _ => {}
@@ -91,11 +91,18 @@ impl Connection {
         self.settle(now);
     }
 
-    /// Whether the quoted packet is in flight and was sent after the last error that counted: each error
-    /// must be the answer to a new packet.
+    /// It is time for the next of the quick probes: only what leaves from here on draws the next error that counts.
+    pub(super) fn fire_liveness(&mut self) {
+        self.unreachable_below = self.recovery.next_number();
+        self.wants.liveness = true;
+    }
+
+    /// Whether the quoted packet is in flight, and was sent when the probe after the last error that counted was due:
+    /// a flow that goes on draws an error with each of its packets, and all of them say the same.
     fn is_next_unreachable(&self, number: TruncatedNumber) -> bool {
+        let is_awaited = self.timers.iter().all(|due| due.why != Timer::Liveness);
         let expanded = number.expand(self.recovery.next_number());
-        self.is_outstanding(number) && expanded >= self.unreachable_below
+        is_awaited && self.is_outstanding(number) && expanded >= self.unreachable_below
     }
 
     // --- this side ends it --------------------------------------------------------------------------

@@ -485,7 +485,7 @@ impl Connection {
             .recv_credit
             .advertise(self.assembler.read_offset(), self.mss());
         if was_shut_out && !self.is_peer_shut_out() {
-            self.expect_data(now);
+            self.expect_data_of_window(now);
         }
         let unread = u32::try_from(self.assembler.unread()).unwrap_or(u32::MAX);
         let fields = AckFields {

@@ -78,6 +78,11 @@ impl Connection {
         }
     }
 
+    /// The peer is told that our window has opened: what it sends for that comes a whole round trip later.
+    pub(super) fn expect_data_of_window(&mut self, now: Time) {
+        self.expect_data(now + self.head_start());
+    }
+
     /// The peer has been silent since the timer was set, or has it?
     pub(super) fn fire_silence(&mut self, now: Time) {
         if !self.is_data_due() {
@@ -94,10 +99,21 @@ impl Connection {
         }
     }
 
-    /// How long nothing may come in the midst of a flow: what is sent for our last acknowledgement takes a round trip.
+    /// How long nothing may come in the midst of a flow: what is sent for our last acknowledgement takes a round trip, less
+    /// the head start.
     fn silence_max(&self) -> Duration {
+        (self.silence_rtt() - self.head_start()).max(SILENCE_MIN)
+    }
+
+    fn silence_rtt(&self) -> Duration {
         let rtt = self.recovery.rtt().srtt();
-        rtt.unwrap_or(self.recovery.pto()).max(SILENCE_MIN)
+        rtt.unwrap_or(self.recovery.pto())
+    }
+
+    /// So much earlier than a round trip after the last data the question leaves: it and its answer take a round trip
+    /// too, and time to be put on a slow line, and the gap is to be two round trips in all.
+    fn head_start(&self) -> Duration {
+        self.silence_rtt() / 32
     }
 
     /// Whether the peer has data that it may send.

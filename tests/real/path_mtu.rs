@@ -12,13 +12,51 @@ use std::time::Duration;
 use aqueduct::{Listener, Stream};
 
 use crate::alone;
-use crate::support::wait::{assert_bytes, bytes, each_ip, eventually};
+use crate::support::wait::{assert_bytes, byte_at, bytes, each_ip, eventually};
 
 /// What the child is to do, and where.
 const ROLE: &str = "AQUEDUCT_TEST_PATH_ROLE";
 const PEER: &str = "AQUEDUCT_TEST_PATH_PEER";
-/// Bytes of a transfer in which the size is found.
+/// What the writer is to find, as [`Path::to_text`] has it; nothing where that does not matter.
+const FINDS: &str = "AQUEDUCT_TEST_PATH_FINDS";
+/// Bytes of a transfer in which the size is found, if the machine is not busy.
 const BYTES: usize = 24 << 20;
+/// A writer goes on until the size is found, in pieces of so many bytes, but no more of them than this.
+const PIECE: usize = 256 << 10;
+const PIECES_MAX: usize = 1_024;
+
+/// What a search for the size ends with: the bytes that the path carries, and the black holes met so far.
+#[derive(Clone, Copy)]
+struct Path {
+    carries: u32,
+    holes: u64,
+}
+
+impl Path {
+    /// Whether the search has come to its end.
+    fn is_found(self, size: u16, holes: u64) -> bool {
+        let least = self.carries - 15;
+        (least..=self.carries).contains(&size.into()) && holes == self.holes
+    }
+
+    /// As text, for the child.
+    fn to_text(paths: &[Path]) -> String {
+        let words = paths
+            .iter()
+            .map(|it| format!("{},{}", it.carries, it.holes));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    fn from_text(text: &str) -> Vec<Path> {
+        let number = |word: &str| word.parse::<u32>().expect("a number");
+        let words = text.split_whitespace().filter_map(|it| it.split_once(','));
+        let paths = words.map(|(carries, holes)| Path {
+            carries: number(carries),
+            holes: number(holes).into(),
+        });
+        paths.collect()
+    }
+}
 
 /// Not a test by itself: the life of a child in its namespace.
 #[test]
@@ -44,24 +82,45 @@ fn read(at: SocketAddr) {
     let (mut stream, _) = listener.accept().expect("a connection");
     let mut got = Vec::new();
     stream.read_to_end(&mut got).expect("a clean end");
-    assert_eq!(got.len(), BYTES);
     assert_bytes(9, &got);
-    println!("complete");
+    println!("complete {}", got.len());
 }
 
-/// Writes in two halves, says after each which size is in use, and waits between them for a line.
+/// Writes in two halves, each until the size is found, says after each which size is in use, and waits between them
+/// for a line.
 fn write(to: SocketAddr) {
-    let data = bytes(9, BYTES);
+    let finds = Path::from_text(&env::var(FINDS).unwrap_or_default());
     let mut stream = Stream::connect(to).expect("somebody listens");
-    for half in data.chunks(BYTES / 2) {
-        stream.write_all(half).expect("open");
+    let mut written = 0;
+    for half in 0..2 {
+        write_piece(&mut stream, &mut written, BYTES / 2);
+        if let Some(path) = finds.get(half) {
+            let found = (0..PIECES_MAX).any(|_| {
+                let info = stream.info();
+                let is_found = path.is_found(info.path_mtu, info.black_holes);
+                if !is_found {
+                    write_piece(&mut stream, &mut written, PIECE);
+                }
+                is_found
+            });
+            println!("found: {found}, after {written} bytes");
+        }
         let info = stream.info();
         println!("mtu {} holes {}", info.path_mtu, info.black_holes);
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).expect("the parent");
     }
     let delivered = stream.close(Duration::from_secs(30));
-    println!("delivered {}", delivered.is_ok());
+    println!("delivered {} of {written}", delivered.is_ok());
+}
+
+/// The next `len` bytes of the stream.
+fn write_piece(stream: &mut Stream, written: &mut usize, len: usize) {
+    let piece: Vec<u8> = (*written..*written + len)
+        .map(|at| byte_at(9, at))
+        .collect();
+    stream.write_all(&piece).expect("open");
+    *written += len;
 }
 
 /// Writes one stream to whoever comes.
@@ -155,6 +214,7 @@ impl Link {
         host: usize,
         role: &str,
         peer: &str,
+        finds: &[Path],
     ) -> (Child, BufReader<std::process::ChildStdout>) {
         let this = env::current_exe().expect("this binary");
         // Should it hang, it ends, and so does the test.
@@ -169,6 +229,7 @@ impl Link {
             ])
             .env(ROLE, role)
             .env(PEER, peer)
+            .env(FINDS, Path::to_text(finds))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -201,9 +262,14 @@ fn hear(said: &mut impl BufRead, word: &str) -> String {
 /// A transfer over `link` from host 1 to `to`; `between` is done after the first half. The sizes in use
 /// after each half, and the black holes at the end.
 pub(crate) fn transfer(link: &Link, to: &str, between: impl FnOnce(&Link)) -> ([u32; 2], u32) {
-    let (mut reader, mut reader_said) = link.spawn(1, "reads", to);
+    search(link, to, &[], between)
+}
+
+/// As [`transfer`], but each half ends only when its search has found what it `finds`.
+fn search(link: &Link, to: &str, finds: &[Path], between: impl FnOnce(&Link)) -> ([u32; 2], u32) {
+    let (mut reader, mut reader_said) = link.spawn(1, "reads", to, &[]);
     hear(&mut reader_said, "listening");
-    let (mut writer, mut said) = link.spawn(0, "writes", to);
+    let (mut writer, mut said) = link.spawn(0, "writes", to, finds);
     let mut stdin = writer.stdin.take().expect("piped");
     let mut sizes = [0; 2];
     let (mut holes, mut between) = (0, Some(between));
@@ -219,8 +285,9 @@ pub(crate) fn transfer(link: &Link, to: &str, between: impl FnOnce(&Link)) -> ([
         }
         stdin.write_all(b"on\n").expect("the child reads");
     }
-    assert_eq!(hear(&mut said, "delivered "), "true");
-    hear(&mut reader_said, "complete");
+    let delivered = hear(&mut said, "delivered ");
+    let complete = hear(&mut reader_said, "complete ");
+    assert_eq!(delivered, format!("true of {complete}"));
     assert!(writer.wait().expect("it ends").success());
     assert!(reader.wait().expect("it ends").success());
     (sizes, holes)
@@ -233,9 +300,9 @@ pub(crate) fn download(link: &Link, from: &str, between: impl FnOnce(&Link)) -> 
         println!("SKIPPED: no rate can be set here");
         return false;
     }
-    let (mut writer, mut writer_said) = link.spawn(1, "gives", from);
+    let (mut writer, mut writer_said) = link.spawn(1, "gives", from, &[]);
     hear(&mut writer_said, "listening");
-    let (mut reader, mut reader_said) = link.spawn(0, "takes", from);
+    let (mut reader, mut reader_said) = link.spawn(0, "takes", from, &[]);
     hear(&mut reader_said, "a quarter");
     between(link);
     hear(&mut reader_said, "complete");
@@ -259,7 +326,11 @@ fn the_mtu_of_an_interface_is_found() {
     for mtu in [1_280, 1_500, 9_000] {
         let Some(link) = Link::new(mtu) else { return };
         for (to, headers) in [("10.77.0.2:700", 28), ("[fd77::2]:700", 48)] {
-            let (sizes, holes) = transfer(&link, to, |_| {});
+            let path = Path {
+                carries: mtu - headers,
+                holes: 0,
+            };
+            let (sizes, holes) = search(&link, to, &[path, path], |_| {});
             println!("{mtu}, {to}: {sizes:?}");
             assert_found(sizes[0], mtu - headers);
             assert_found(sizes[1], mtu - headers);
@@ -273,7 +344,10 @@ fn the_mtu_of_an_interface_is_found() {
 fn an_interface_that_shrinks_in_mid_transfer_is_no_loss_and_no_end() {
     let _alone = alone();
     let Some(link) = Link::new(9_000) else { return };
-    let (sizes, holes) = transfer(&link, "10.77.0.2:700", |link| link.set_mtu(0, 1_400));
+    let finds = [(8_972, 0), (1_372, 0)].map(|(carries, holes)| Path { carries, holes });
+    let (sizes, holes) = search(&link, "10.77.0.2:700", &finds, |link| {
+        link.set_mtu(0, 1_400);
+    });
     println!("{sizes:?}");
     assert_found(sizes[0], 8_972);
     assert_found(sizes[1], 1_372);
@@ -285,7 +359,10 @@ fn an_interface_that_shrinks_in_mid_transfer_is_no_loss_and_no_end() {
 fn a_path_that_shrinks_in_mid_transfer_goes_on_with_small_datagrams() {
     let _alone = alone();
     let Some(link) = Link::new(1_500) else { return };
-    let (sizes, holes) = transfer(&link, "10.77.0.2:700", |link| link.set_mtu(1, 1_280));
+    let finds = [(1_472, 0), (1_200, 1)].map(|(carries, holes)| Path { carries, holes });
+    let (sizes, holes) = search(&link, "10.77.0.2:700", &finds, |link| {
+        link.set_mtu(1, 1_280);
+    });
     println!("{sizes:?}");
     assert_found(sizes[0], 1_472);
     assert_eq!((sizes[1], holes), (1_200, 1));

@@ -116,6 +116,9 @@ fn a_raced_packet_from_another_host_does_not_steal_the_stream() {
     let key = pair.connect(Transfer::sink());
     assert!(pair.sim.run_until(secs(20), |_| taken.borrow().is_some()));
     let bytes = taken.borrow().clone().expect("taken");
+    // Half a millisecond ahead of its original: what it acknowledges has been under way for no less than a round trip of
+    // this path, for a shorter one would be a true measurement of another.
+    pair.sim.run_for(Duration::from_micros(24_500));
     pair.sim.inject(address, pair.server, &bytes);
     pair.run_to_close(key, secs(60));
     assert_eq!(pair.sim.report(key).read, 4_000_000);
@@ -124,7 +127,10 @@ fn a_raced_packet_from_another_host_does_not_steal_the_stream() {
         "the thief got {} datagrams, {} bytes",
         stolen.entered, stolen.entered_bytes
     );
-    assert!(stolen.entered <= 3, "challenges at most");
+    assert!(
+        (1..=3).contains(&stolen.entered),
+        "it was the newest packet, and drew challenges at most"
+    );
 }
 
 /// The longest time without a delivered byte within a second after the client got a new port.

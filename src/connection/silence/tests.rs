@@ -43,10 +43,14 @@ fn a_flow_that_stops_in_its_midst_is_asked_about_once_a_round_trip_later() {
     let mut pair = pair();
     let since = cut_upload(&mut pair, 40_000, 5);
     let begin = pair.now;
-    // Ten there, and a round trip of twenty.
-    pair.run_for(Duration::from_millis(10 + 20 - 1));
+    // Ten there, and what the pacer spreads them over.
+    pair.run_for(Duration::from_millis(10 + 4));
+    // A thirty-second less than a round trip of twenty after the last one came.
+    let due = pair.server().silence.since + Duration::from_micros(19_375);
+    assert!(due > begin + Duration::from_micros(10_000 + 19_375));
+    pair.run_for(due - pair.now - Duration::from_micros(10));
     assert_eq!(probes(&pair, since), [0_usize; 0]);
-    pair.run_for(Duration::from_millis(2));
+    pair.run_for(Duration::from_micros(20));
     let asked = probes(&pair, since);
     assert_eq!(asked, [1_200], "padded, so that the answer may carry data");
     // Until the question is answered the probe timeout repeats it, less and less often.

@@ -161,6 +161,12 @@ fn an_unanswered_flight_ends_the_connection_at_the_user_timeout() {
     assert_eq!(pair.next(), None);
 }
 
+/// The number of the packet that was sent last.
+fn last_sent(pair: &Pair) -> TruncatedNumber {
+    let (_, _, bytes) = pair.sent.last().expect("a packet");
+    decode(bytes).expect("a packet").pn
+}
+
 #[test]
 fn port_unreachables_end_a_connection_only_when_every_probe_draws_one() {
     let mut pair = Pair::open(Config::default());
@@ -168,10 +174,10 @@ fn port_unreachables_end_a_connection_only_when_every_probe_draws_one() {
     pair.client.write(b"x").expect("room");
     pair.transmit();
     let start = pair.now;
+    let interval = pair.client.recovery.pto().max(Duration::from_millis(10));
     for strike in 1..=4 {
         assert!(!pair.client.is_failed(), "before strike {strike}");
-        let (_, _, bytes) = pair.sent.last().expect("a packet");
-        let pn = decode(bytes).expect("a packet").pn;
+        let pn = last_sent(&pair);
         let stale = TruncatedNumber::new(pn.get().wrapping_sub(4_000));
         pair.client
             .handle_icmp(pair.now, IcmpError::PortUnreachable, Some(stale));
@@ -180,12 +186,32 @@ fn port_unreachables_end_a_connection_only_when_every_probe_draws_one() {
         assert!(!pair.client.is_failed(), "unverified or another error");
         pair.client
             .handle_icmp(pair.now, IcmpError::PortUnreachable, Some(pn));
-        if !pair.client.is_failed() {
-            pair.step(pair.next().expect("a probe"));
-        }
+        pair.run_for(interval);
     }
     assert_eq!(pair.client.take_error(), Some(CloseReason::Gone));
     assert!(pair.now - start < Duration::from_secs(1));
+}
+
+/// A NAT forgets the peer, and a host behind it says of each packet that the old port is closed.
+#[test]
+fn a_flow_that_goes_on_draws_no_more_errors_that_count_than_the_probes_do() {
+    let mut pair = Pair::open(Config::default());
+    pair.fate = Box::new(|_, _, _| false);
+    let begin = pair.now;
+    let interval = pair.client.recovery.pto().max(Duration::from_millis(10));
+    let mut errors = 0;
+    while !pair.client.is_failed() {
+        pair.client.write(&[7; 100]).expect("room");
+        pair.run_for(Duration::from_millis(1));
+        let pn = last_sent(&pair);
+        pair.client
+            .handle_icmp(pair.now, IcmpError::PortUnreachable, Some(pn));
+        errors += 1;
+    }
+    let after = pair.now - begin;
+    println!("{after:?}, {errors} errors, {interval:?} between those that count");
+    assert!(after >= 3 * interval, "{after:?}");
+    assert!(after <= 5 * interval, "{after:?}");
 }
 
 #[test]
