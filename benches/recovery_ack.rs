@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aqueduct::congestion::{Congestion, Setup};
 use aqueduct::recovery::{Contents, Outcome, Recovery, SentPacket};
@@ -134,5 +134,36 @@ fn duplicate(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, in_order, with_losses, duplicate);
+/// Nanoseconds for one packet sent and one acknowledgement of one packet, with so many in flight.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn nanos_each(flow: &mut Flow) -> f64 {
+    const EACH: u32 = 20_000;
+    let begin = Instant::now();
+    for _ in 0..EACH {
+        flow.send(1);
+        assert_eq!(flow.acknowledge(1), 1);
+    }
+    begin.elapsed().as_secs_f64() * 1e9 / f64::from(EACH)
+}
+
+/// The cost with 200,000 packets in flight beside that with 100: the median of pairs that are measured one after the
+/// other, so that what else the machine does strikes both. The ring of 4.8 MB lies outside the nearer caches; more than
+/// that must not show. (How many slots are looked at is the same to a tenth:
+/// `recovery::tests::large::work_follows_what_is_settled_and_not_what_is_in_flight`.)
+fn ratio(_: &mut Criterion) {
+    const RATIO_MAX: f64 = 2.0;
+    let (mut small, mut large) = (Flow::new(100), Flow::new(200_000));
+    let mut pairs: Vec<(f64, f64)> = (0..15)
+        .map(|_| (nanos_each(&mut small), nanos_each(&mut large)))
+        .collect();
+    pairs.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));
+    let (few, many) = pairs[pairs.len() / 2];
+    let ratio = many / few;
+    println!(
+        "recovery_ack/ratio: {few:.0} ns with 100 in flight, {many:.0} ns with 200,000: {ratio:.2}"
+    );
+    assert!(ratio <= RATIO_MAX, "{pairs:?}");
+}
+
+criterion_group!(benches, ratio, in_order, with_losses, duplicate);
 criterion_main!(benches);

@@ -1,6 +1,7 @@
 //! What a sent segment of 1,452 bytes costs, from the application's write to its acknowledgement.
 
 use std::hint::black_box;
+use std::ops::Range;
 use std::time::Duration;
 
 use aqueduct::stream::SendBuffer;
@@ -14,10 +15,16 @@ const WRITE: usize = 64 << 10;
 fn send(buffer: &mut SendBuffer, packet: &mut [u8; SEGMENT]) -> Option<(Offset, Offset)> {
     let range = buffer.take_new(SEGMENT, Offset::MAX)?;
     let sent = (range.start, range.end);
-    let [front, back] = buffer.slices(range);
-    packet[..front.len()].copy_from_slice(front);
-    packet[front.len()..front.len() + back.len()].copy_from_slice(back);
+    copy_out(buffer, range, packet);
     Some(sent)
+}
+
+fn copy_out(buffer: &SendBuffer, range: Range<Offset>, packet: &mut [u8; SEGMENT]) {
+    let mut at = 0;
+    for piece in buffer.pieces(range) {
+        packet[at..at + piece.len()].copy_from_slice(piece);
+        at += piece.len();
+    }
 }
 
 fn transfer(criterion: &mut Criterion) {
@@ -53,9 +60,7 @@ fn transfer(criterion: &mut Criterion) {
                     buffer.take_new(SEGMENT.min(to.len_since(buffer.snd_nxt())), to)
                 {
                     sent.push((range.start, range.end));
-                    let [front, back] = buffer.slices(range);
-                    packet[..front.len()].copy_from_slice(front);
-                    packet[front.len()..front.len() + back.len()].copy_from_slice(back);
+                    copy_out(&buffer, range, &mut packet);
                 }
                 for &(start, end) in &sent {
                     buffer.on_acked(start..end);

@@ -4,14 +4,18 @@
 //! it back changed, the methods without a prefix read it. Values are checked in one place, [`Config::validate`]
 //! and [`EndpointConfig::validate`], which everything that takes a configuration calls for the user.
 
+mod busy_poll;
 mod endpoint;
 
 use std::time::Duration;
 
+pub use busy_poll::BusyPoll;
 pub use endpoint::EndpointConfig;
 
 use crate::congestion::Congestion;
 use crate::limits::{BURST_SEGMENTS, DATAGRAM_MAX_V4, DATAGRAM_MIN};
+#[cfg(feature = "trace")]
+use crate::trace::Traces;
 
 /// A value of a configuration is outside its range; the text says which, and what is allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -114,11 +118,15 @@ pub struct Config {
     pub(crate) receive_window_max: u32,
     pub(crate) max_ack_delay: Duration,
     pub(crate) max_datagram: u16,
+    pub(crate) datagram_max: u16,
     pub(crate) nodelay: bool,
     pub(crate) abort_on_unread: bool,
     pub(crate) congestion: Congestion,
     pub(crate) loss_tolerance: u16,
     pub(crate) max_burst_segments: u16,
+    #[cfg(feature = "trace")]
+    pub(crate) traces: Option<Traces>,
+    pub(crate) busy_poll: BusyPoll,
 }
 
 impl Default for Config {
@@ -134,11 +142,15 @@ impl Default for Config {
             receive_window_max: 32 << 20,
             max_ack_delay: Duration::from_millis(8),
             max_datagram: 65_487,
+            datagram_max: 65_455,
             nodelay: false,
             abort_on_unread: false,
             congestion: Congestion::default(),
             loss_tolerance: 0,
             max_burst_segments: BURST_SEGMENTS,
+            #[cfg(feature = "trace")]
+            traces: None,
+            busy_poll: BusyPoll::default(),
         }
     }
 }
@@ -212,6 +224,11 @@ impl Config {
             (DATAGRAM_MIN..=DATAGRAM_MAX_V4).contains(&datagram),
             "max_datagram",
             "1200..=65507 bytes",
+        )?;
+        check(
+            usize::from(self.datagram_max) <= DATAGRAM_MAX_V4 - 32,
+            "datagram_max",
+            "0..=65475 bytes",
         )
     }
 
@@ -350,6 +367,19 @@ impl Config {
         self.max_datagram
     }
 
+    /// The largest datagram of the application (payload, bytes) that this side accepts beside the stream; the peer is told.
+    /// 0: none. Default 65,455; 0 to 65,475.
+    #[must_use]
+    pub fn with_datagram_max(mut self, bytes: u16) -> Self {
+        self.datagram_max = bytes;
+        self
+    }
+
+    /// See [`Config::with_datagram_max`].
+    pub fn datagram_max(&self) -> u16 {
+        self.datagram_max
+    }
+
     /// What `nodelay` of a new stream says. It is stored for compatibility alone: there is no Nagle algorithm
     /// here, and every write leaves at once either way, as far as the window allows. Default `false`, as in std.
     #[must_use]
@@ -425,6 +455,48 @@ impl Config {
     /// See [`Config::with_max_burst_segments`].
     pub fn max_burst_segments(&self) -> u16 {
         self.max_burst_segments
+    }
+
+    /// Writes what each connection does to a file of its own in this directory, as qlog: `docs/TRACES.md`. Short for
+    /// [`Config::with_traces`] with [`Traces::in_dir`].
+    ///
+    /// ```
+    /// use aqueduct::Config;
+    ///
+    /// let config = Config::new().with_trace_dir("traces");
+    /// assert!(config.traces().is_some());
+    /// ```
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub fn with_trace_dir(self, dir: impl Into<std::path::PathBuf>) -> Self {
+        self.with_traces(Traces::in_dir(dir))
+    }
+
+    /// Where connections write what they do. Default: nowhere.
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub fn with_traces(mut self, traces: Traces) -> Self {
+        self.traces = Some(traces);
+        self
+    }
+
+    /// See [`Config::with_traces`].
+    #[cfg(feature = "trace")]
+    pub fn traces(&self) -> Option<&Traces> {
+        self.traces.as_ref()
+    }
+
+    /// Whether a thread that waits in a call looks again and again before it sleeps. Default
+    /// [`BusyPoll::Adaptive`]. Only sockets know it; the simulator has no threads.
+    #[must_use]
+    pub fn with_busy_poll(mut self, busy_poll: BusyPoll) -> Self {
+        self.busy_poll = busy_poll;
+        self
+    }
+
+    /// See [`Config::with_busy_poll`].
+    pub fn busy_poll(&self) -> BusyPoll {
+        self.busy_poll
     }
 }
 

@@ -20,6 +20,7 @@ mod alarms;
 mod application;
 mod autotune;
 mod budget;
+mod datagrams;
 mod ending;
 mod event;
 mod handshake;
@@ -34,8 +35,10 @@ mod opening;
 mod outbound;
 mod path;
 mod random;
+mod silence;
 mod stall;
 mod timers;
+mod trace;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -52,6 +55,7 @@ use crate::wire::{ConnectionId, Ecn, Offset, PacketNumber, TruncatedNumber, Wind
 use acks::Acks;
 use autotune::WindowTuner;
 use budget::Account;
+use datagrams::Datagrams;
 use event::Pending;
 use handshake::{Handshake, SynSent};
 use idle::Idle;
@@ -63,15 +67,20 @@ use mtu::Mtu;
 use opening::Rendezvous;
 use path::Path;
 use random::Random;
+use silence::Silence;
 use stall::Standing;
 use timers::Timers;
 
 pub use application::{ReadError, WriteError};
 pub(crate) use autotune::SMALL_WINDOW;
 pub use budget::Budget;
+pub use datagrams::DatagramError;
 pub use ending::Linger;
 pub use event::{Event, Farewell, LastAck};
 pub use info::{Info, TcpState};
+
+/// Bytes of the base header: a packet's size without its payload, ACK block and options.
+const HEADER_BYTES: usize = 32;
 
 /// What the third packet of a handshake proves, from which a server makes its connection.
 #[derive(Clone, Debug)]
@@ -171,6 +180,7 @@ pub struct Connection {
     assembler: Assembler,
     recv_half: RecvHalf,
     recv_credit: RecvCredit,
+    datagrams: Datagrams,
     tuner: WindowTuner,
     account: Account,
     /// How far both directions had come when the connection was last found to hold memory.
@@ -189,6 +199,7 @@ pub struct Connection {
     idle: Idle,
     timers: Timers,
     limits: Limits,
+    silence: Silence,
     wants: Wants,
     /// The end of what the peer's application has read.
     read_by_peer: Offset,
@@ -218,6 +229,8 @@ pub struct Connection {
     reset_at_end: bool,
     /// A writer met a full buffer.
     writer_waits: bool,
+    /// The latest write was not taken whole: its writer has more to say.
+    write_is_cut: bool,
     pending: Pending,
     counters: Counters,
 }
@@ -284,6 +297,7 @@ impl Connection {
                 max_datagram: open.max_datagram,
                 max_ack_delay: open.max_ack_delay,
                 idle_timeout: open.idle_timeout,
+                dgram_max: open.dgram_max,
                 features: open.features,
                 incarnation: open.incarnation,
                 rtt: open.rtt,
@@ -319,6 +333,7 @@ impl Connection {
             assembler: Assembler::new(),
             recv_half: RecvHalf::Open,
             recv_credit: RecvCredit::new(config.receive_window()),
+            datagrams: Datagrams::default(),
             tuner: WindowTuner::new(now, &config),
             account: Account::default(),
             standing: Standing::Moves,
@@ -343,6 +358,7 @@ impl Connection {
             idle: Idle::new(now, config.user_timeout(), config.keepalive()),
             timers: Timers::default(),
             limits: Limits::default(),
+            silence: Silence::new(now),
             wants: Wants::default(),
             read_by_peer: Offset::ZERO,
             unread_at_peer: 0,
@@ -360,6 +376,7 @@ impl Connection {
             released: false,
             reset_at_end: false,
             writer_waits: false,
+            write_is_cut: false,
             pending: Pending::default(),
             counters: Counters::default(),
             config,
@@ -445,6 +462,11 @@ impl Connection {
         self.phase == Phase::Over
     }
 
+    /// How it behaves.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The peer's address as `connect` or `accept` knew it.
     pub fn remote(&self) -> SocketAddr {
         self.remote
@@ -477,9 +499,9 @@ impl Connection {
         }
     }
 
-    /// Bytes of memory held for the stream, both directions; bounded by the two buffers.
+    /// Bytes of memory held for the stream and for datagrams, both directions; bounded by the buffers and queues.
     pub fn memory(&self) -> usize {
-        self.send.memory() + self.assembler.memory()
+        self.send.memory() + self.assembler.memory() + self.datagrams.memory()
     }
 
     /// Numbers for people.
@@ -489,6 +511,7 @@ impl Connection {
             state: self.state(),
             srtt: recovery.srtt,
             min_rtt: recovery.min_rtt,
+            latest_rtt: recovery.latest_rtt,
             rttvar: recovery.rttvar,
             cwnd: recovery.cwnd,
             ssthresh: recovery.ssthresh,
@@ -523,6 +546,11 @@ impl Connection {
             packets_retransmitted: self.counters.packets_retransmitted,
             packets_duplicate: self.counters.packets_duplicate,
             packets_rejected: self.counters.packets_rejected,
+            datagrams_sent: self.datagrams.counts.sent,
+            datagrams_lost: self.datagrams.counts.lost,
+            datagrams_unsent: self.datagrams.counts.unsent,
+            datagrams_received: self.datagrams.counts.received,
+            datagrams_unread: self.datagrams.counts.unread,
             pto_count: recovery.pto_count,
             unread_at_peer: self.unread_at_peer,
             window: self.send_credit.limit().since(self.send.snd_una()),

@@ -480,6 +480,7 @@ fn offer(config: &Config, incarnation: u64) -> Offer {
         options: Options {
             max_ack_delay: Some(config.max_ack_delay),
             idle_timeout: config.idle_timeout,
+            dgram_max: Some(config.datagram_max).filter(|max| *max > 0),
             features: Some(Options::ECN_FEEDBACK),
             incarnation: Some(incarnation),
             ..Options::default()

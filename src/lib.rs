@@ -97,6 +97,8 @@
 //! |---|---|---|
 //! | `runtime` | yes | sockets and threads: [`Stream`], [`Listener`], [`Endpoint`] |
 //! | `sim` | no | the simulator |
+//! | `trace` | no | traces of connections as qlog: `Config::with_trace_dir` |
+//! | `rpc` | no | the layers above the stream: logical clocks (`clock`), failure detection (`detect`) |
 //! | `tokio` | no | `aqueduct::tokio`: the same streams in the shape of `tokio::net`, driven by tokio's reactor |
 //! | `futures` | no | the traits of `futures-io` on those streams |
 //! | `axum`, `hyper`, `tonic` | no | what these need to serve and to connect over them |
@@ -114,17 +116,33 @@ pub mod recovery;
 pub mod sim;
 pub mod stream;
 pub mod time;
+#[cfg(feature = "trace")]
+pub mod trace;
+#[cfg(not(feature = "trace"))]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "events are made for traces alone, and nobody asks for one"
+)]
+mod trace;
 pub mod wire;
 
+#[cfg(feature = "rpc")]
+mod layers;
 #[cfg(feature = "runtime")]
 mod net;
 #[cfg(feature = "runtime")]
 mod runtime;
+#[cfg(model)]
+pub use runtime::model;
 
-pub use config::{Config, EndpointConfig, Keepalive};
+pub use config::{BusyPoll, Config, EndpointConfig, Keepalive};
 pub use congestion::Congestion;
 pub use connection::{Info, TcpState};
 pub use error::CloseReason;
+#[cfg(feature = "rpc")]
+pub use layers::{clock, detect};
 #[cfg(all(feature = "mio", target_os = "linux"))]
 pub use net::mio;
 #[cfg(feature = "tokio")]

@@ -29,6 +29,11 @@ pub const GAPS_MAX: usize = 1_024;
 /// The unit in which memory for received data is allocated.
 pub const CHUNK_BYTES: usize = 2_048;
 
+/// Datagrams of the application that wait in one direction of a connection; one more and the oldest is dropped.
+pub const DATAGRAMS_QUEUED_MAX: usize = 128;
+/// Bytes that those may have together.
+pub const DATAGRAM_BYTES_QUEUED_MAX: usize = 128 << 10;
+
 /// Bytes of a cookie or of a token.
 pub const COOKIE_BYTES_MAX: usize = 112;
 /// How long a cookie is good.
@@ -61,3 +66,7 @@ pub const RST_AHEAD_MAX: u64 = 1 << 24;
 pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// FIN_WAIT_2 without an owner ends after this.
 pub const FIN_WAIT_2_LIFE: Duration = Duration::from_secs(60);
+
+/// Events of a traced connection that wait for its driver, which takes them after every input: more than one
+/// acknowledgement or timeout of 200,000 packets in flight makes.
+pub const TRACE_RECORDS_MAX: usize = 1 << 18;

@@ -1,6 +1,7 @@
 //! The face of the crate: blocking streams and listeners that look like those of `std::net`.
 
 mod close;
+mod datagrams;
 mod endpoint;
 mod error;
 mod listener;

@@ -9,6 +9,7 @@ mod ecn;
 mod episode;
 mod loss;
 mod pacer;
+mod path;
 mod prr;
 mod pto;
 mod reorder;
@@ -16,12 +17,14 @@ mod report;
 mod rtt;
 mod sent_packets;
 mod skip;
+mod unsend;
 mod usage;
 
 use std::time::Duration;
 
 use crate::congestion::{Algorithm, Congestion, Controller, Sent, Setup};
 use crate::time::Time;
+use crate::trace::Log;
 use crate::wire::{Ecn, PacketNumber};
 
 use delivery::Delivery;
@@ -31,6 +34,7 @@ use prr::Reduction;
 use pto::ProbeTimer;
 use reorder::Reordering;
 use skip::Skips;
+use unsend::Untold;
 use usage::Usage;
 
 pub use ecn::{EcnReport, EcnState, EcnValidation};
@@ -102,7 +106,10 @@ pub struct Recovery {
     sampled_from: Option<PacketNumber>,
     /// Since when nothing is in flight, if something was.
     idle_since: Option<Time>,
+    untold: Option<Box<Untold>>,
     counts: Counts,
+    /// For the connection's trace, whose other events are noted here too, in order.
+    log: Log,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -145,7 +152,9 @@ impl Recovery {
             path_from: first,
             sampled_from: None,
             idle_since: None,
+            untold: None,
             counts: Counts::default(),
+            log: Log::default(),
         }
     }
 
@@ -185,6 +194,7 @@ impl Recovery {
     /// The path carries datagrams of `mtu` bytes. The window keeps its bytes, but never holds less than
     /// two datagrams; before the first packet it starts anew.
     pub fn set_mtu(&mut self, mtu: u16) {
+        self.tell_sent();
         if self.counts.sent == 0 {
             self.restart_congestion(mtu);
         } else {
@@ -216,6 +226,7 @@ impl Recovery {
     /// # Panics
     /// If its number is not `next_number()`.
     pub fn on_sent(&mut self, now: Time, packet: SentPacket, last: bool) {
+        self.keep_before();
         let idle = self.end_idle(now);
         let (size, inflight) = (u64::from(packet.size), self.bytes_in_flight);
         if inflight == 0 {
@@ -234,17 +245,17 @@ impl Recovery {
             self.usage.on_full(packet.number);
         }
         self.pacer.on_sent(now, packet.size, last);
-        self.controller.on_sent(&Sent {
+        if let Some(reduction) = &mut self.reduction {
+            reduction.on_sent(size);
+        }
+        let told = Sent {
             now,
             size,
             inflight,
             app_limited: last && !is_full,
             idle,
-        });
-        if let Some(reduction) = &mut self.reduction {
-            reduction.on_sent(size);
-        }
-        self.forget_old_losses(now);
+        };
+        self.tell_later(told, packet.imm, last);
     }
 
     /// Everything that may leave has left the core and found room below it; `limit` holds the rest back.
@@ -253,18 +264,9 @@ impl Recovery {
         let open_at =
             (!self.is_window_full()).then(|| self.pacer.ready_at(now, mtu, room).unwrap_or(now));
         self.delivery.on_drained(limit, open_at);
+        self.pacer.on_drained(limit == Limit::Pacing);
         // Between batches: the numbers within one follow each other.
         self.leave_out_a_number();
-    }
-
-    /// The packets from `from` on have not left after all, and nothing was sent after them: they are unsaid,
-    /// and their contents are found among the lost ones.
-    pub fn unsend(&mut self, from: PacketNumber, out: &mut Outcome) {
-        while let Some(packet) = self.sent.unsend_newest(from) {
-            self.counts.sent -= 1;
-            self.bytes_in_flight = self.bytes_in_flight.saturating_sub(u64::from(packet.size));
-            out.lost.push(packet.contents);
-        }
     }
 
     /// Probe timeouts since something was acknowledged.
@@ -298,22 +300,9 @@ impl Recovery {
         pto::timeout(&self.rtt, self.max_ack_delay)
     }
 
-    /// A new path: round trip, cwnd and mtu start anew; what is in flight stays tracked, but counts
-    /// neither as in flight on the new path nor as a sign of anything there.
-    pub fn on_new_path(&mut self, mtu: u16) {
-        self.rtt = RttEstimator::default();
-        self.sampled_from = None;
-        self.lost_run.clear();
-        self.probe_timer.reset_backoff();
-        self.path_from = self.next_number();
-        self.bytes_in_flight = 0;
-        self.idle_since = None;
-        self.ecn.on_new_path(self.path_from);
-        self.restart_congestion(mtu);
-    }
-
     /// Forgets everything in flight: the connection was reset.
     pub fn clear(&mut self) {
+        self.tell_sent();
         self.sent.clear();
         self.bytes_in_flight = 0;
     }
@@ -324,6 +313,7 @@ impl Recovery {
             srtt: self.rtt.srtt(),
             rttvar: self.rtt.rttvar(),
             min_rtt: self.rtt.min_rtt(),
+            latest_rtt: self.rtt.latest(),
             cwnd: self.controller.cwnd(),
             ssthresh: self.controller.ssthresh(),
             bytes_in_flight: self.bytes_in_flight,
@@ -344,6 +334,16 @@ impl Recovery {
         }
     }
 
+    /// Where the events of this connection are noted.
+    pub(crate) fn log(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    /// The peer's longest acknowledgement delay, as far as it is waited for.
+    pub(crate) fn max_ack_delay(&self) -> Duration {
+        self.max_ack_delay
+    }
+
     /// The round-trip estimator.
     pub fn rtt(&self) -> &RttEstimator {
         &self.rtt
@@ -357,6 +357,11 @@ impl Recovery {
     /// Packets that the congestion window holds.
     pub fn window_packets(&self) -> u64 {
         answer::packets(self.controller.cwnd(), self.mtu)
+    }
+
+    /// Packets that the pacer lets go in a second; 0 where nothing is paced.
+    pub fn pace_packets(&self) -> u64 {
+        answer::packets(self.pacer.rate(), self.mtu)
     }
 
     /// Bytes of the window that are free; while it shrinks, those that may leave for what was delivered.
@@ -384,6 +389,7 @@ impl Recovery {
     fn after_event(&mut self, now: Time) {
         self.forget_old_losses(now);
         self.settle_left_out();
+        self.end_reduction_without_flight();
         if self.sent.in_flight() == 0 && self.idle_since.is_none() {
             self.idle_since = Some(now);
         }
@@ -394,10 +400,13 @@ impl Recovery {
     /// A packet is about to end a pause: after a long one the window says nothing about the path. How long
     /// the pause was.
     fn end_idle(&mut self, now: Time) -> Option<Duration> {
-        let idle = now - self.idle_since.take()?;
+        let since = self.idle_since.take()?;
+        let idle = now - since;
         if idle > self.pto().max(IDLE_MIN) {
-            let delivered = self.usage.busy_round(self.delivery.delivered());
-            self.controller.on_restart_from_idle(now, delivered);
+            if self.is_new_pause(since) {
+                let delivered = self.usage.busy_round(self.delivery.delivered());
+                self.controller.on_restart_from_idle(now, delivered);
+            }
             self.repace(now);
             self.pacer.restart(now);
         }

@@ -22,22 +22,29 @@ mod deadlines;
 pub(crate) mod driver;
 mod leader;
 mod mailbox;
+#[cfg(model)]
+#[path = "../model/src/model.rs"]
+pub mod model;
+mod platform;
 #[cfg(feature = "_tasks")]
 mod polling;
 mod port;
 mod shard;
 mod sleep;
 mod socket;
+mod spin;
 #[cfg(feature = "_tasks")]
 mod tasks;
 mod turn;
 mod waiters;
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use crate::config::EndpointConfig;
 use crate::endpoint::Endpoint;
+
+use platform::{Mutex, MutexGuard};
 
 #[cfg(feature = "tokio")]
 pub(crate) use background::serve;
@@ -45,7 +52,7 @@ pub(crate) use backlog::Backlog;
 pub(crate) use cell::{Blocked, Cell, CellState, Limit, Owner, Side};
 pub(crate) use clock::now;
 #[cfg(test)]
-pub(crate) use leader::{Baton, Rank};
+pub(crate) use leader::Baton;
 #[cfg(test)]
 pub(crate) use mailbox::Command;
 pub(crate) use port::Port;
@@ -53,11 +60,20 @@ pub(crate) use shard::Shard;
 pub(crate) use socket::SocketOptions;
 #[cfg(feature = "_tasks")]
 pub(crate) use tasks::Seat;
+#[cfg(test)]
+pub(crate) use turn::Wish;
 
 /// All shards of the process, for [`shards`].
+#[cfg(not(model))]
 static SHARDS: Mutex<Vec<Weak<Shard>>> = Mutex::new(Vec::new());
 /// The shard of the streams that own their socket.
+#[cfg(not(model))]
 static COMMON: Mutex<Option<Arc<Shard>>> = Mutex::new(None);
+#[cfg(model)]
+shuttle::lazy_static! {
+    static ref SHARDS: Mutex<Vec<Weak<Shard>>> = Mutex::new(Vec::new());
+    static ref COMMON: Mutex<Option<Arc<Shard>>> = Mutex::new(None);
+}
 
 /// Starts a shard of its own for an endpoint.
 pub(crate) fn start(config: Arc<EndpointConfig>) -> io::Result<Arc<Shard>> {
@@ -68,13 +84,32 @@ pub(crate) fn start(config: Arc<EndpointConfig>) -> io::Result<Arc<Shard>> {
 
 /// A shard that nobody serves yet.
 fn prepare(config: Arc<EndpointConfig>) -> io::Result<Arc<Shard>> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(io::Error::other)?;
-    let shard = background::prepare(Endpoint::new(config, seed))?;
+    let shard = background::prepare(Endpoint::new(config, seed()?))?;
     let mut shards = lock(&SHARDS);
     shards.retain(|shard| shard.strong_count() > 0);
     shards.push(Arc::downgrade(&shard));
     Ok(shard)
+}
+
+/// What an endpoint draws all its random numbers from.
+#[cfg(not(model))]
+fn seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(seed)
+}
+
+#[cfg(model)]
+fn seed() -> io::Result<[u8; 32]> {
+    Ok(model::seed())
+}
+
+/// No stream of its own socket will come any more in this run of the model.
+#[cfg(model)]
+fn disown_common() {
+    if let Some(shard) = lock(&COMMON).take() {
+        shard.disown();
+    }
 }
 
 /// The shard of all streams that own their socket; it starts with the first one.

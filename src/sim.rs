@@ -407,16 +407,19 @@ impl Sim {
         &mut self,
         host: HostId,
         handle: Handle,
-        connection: Connection,
+        mut connection: Connection,
         (config, app): (&Config, Box<dyn App>),
     ) -> usize {
         let key = self.connections.len();
+        // Virtual time is no time of day.
+        let tracer = connection.open_trace(self.address(host), || None);
         let rng = Rng::new(self.seed, &format!("application {key}"));
         let flow = self.ledger.open(connection.local_cid());
         self.connections.push(Occupied {
             handle,
             peer_host: self.network.host_at(connection.remote()),
             tap: Tap::new(connection.remote(), config),
+            tracer,
             connection: Some(connection),
             app: Some(app),
             seat: Seat::new(host, flow, rng),

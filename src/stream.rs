@@ -7,6 +7,7 @@
 mod assembler;
 mod credit;
 mod send_buffer;
+mod store;
 mod tiles;
 
 pub use assembler::{Assembler, AssemblerError, Inserted};

@@ -156,6 +156,8 @@ pub enum Timer {
     Linger,
     /// FIN_WAIT_2 without an owner.
     FinWait2,
+    /// Data stopped in the midst of its flow: the peer is asked whether it knows where this side is.
+    Silence,
     /// Nothing happened for a while: memory is given back.
     Rest,
 }

@@ -24,7 +24,7 @@ const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[(
     "a table: a packet of every kind",
 )];
 
-/// Modules that import nothing of the crate (but `config`, which may use two of them, and names the congestion control).
+/// Modules that import nothing of the crate (but `config`, which may use two of them, and names the congestion control and where traces go).
 const LEAVES: &[&str] = &["time", "range_set", "config", "limits", "error"];
 
 /// Which top-level modules a top-level module may import beside the leaves (docs/ARCHITECTURE.md, "Layers").
@@ -32,16 +32,34 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("stream", &["wire"]),
     ("congestion", &["wire"]),
-    ("recovery", &["wire", "congestion"]),
-    ("connection", &["wire", "stream", "congestion", "recovery"]),
+    ("trace", &["wire"]),
+    ("recovery", &["wire", "congestion", "trace"]),
+    (
+        "connection",
+        &["wire", "stream", "congestion", "trace", "recovery"],
+    ),
     ("endpoint", &["wire", "stream", "recovery", "connection"]),
     (
         "sim",
-        &["wire", "stream", "recovery", "connection", "endpoint"],
+        &[
+            "wire",
+            "stream",
+            "trace",
+            "recovery",
+            "connection",
+            "endpoint",
+        ],
     ),
     (
         "runtime",
-        &["wire", "stream", "recovery", "connection", "endpoint"],
+        &[
+            "wire",
+            "stream",
+            "trace",
+            "recovery",
+            "connection",
+            "endpoint",
+        ],
     ),
     (
         "net",
@@ -54,12 +72,14 @@ const LAYERS: &[(&str, &[&str])] = &[
             "runtime",
         ],
     ),
+    // The layers see the stream through its face, and the runtime for its clock alone.
+    ("layers", &["runtime", "net"]),
 ];
 
 /// Whether `module` may name `imported`; `None` if nobody said what `module` is.
 fn may_import(module: &str, imported: &str) -> Option<bool> {
     if module == "config" {
-        return Some(["time", "limits", "congestion"].contains(&imported));
+        return Some(["time", "limits", "congestion", "trace"].contains(&imported));
     }
     if LEAVES.contains(&module) {
         return Some(false);
@@ -83,6 +103,7 @@ const CORE: &[&str] = &[
     "wire",
     "stream",
     "congestion",
+    "trace",
     "recovery",
     "connection",
     "endpoint",

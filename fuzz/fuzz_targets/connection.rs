@@ -10,7 +10,7 @@ use std::time::Duration;
 use aqueduct::config::{Config, Keepalive};
 use aqueduct::connection::{ActiveOpen, Connection, IcmpError, Linger, PassiveOpen};
 use aqueduct::error::{CloseReason, ResetCode};
-use aqueduct::limits::CHUNK_BYTES;
+use aqueduct::limits::{CHUNK_BYTES, DATAGRAM_BYTES_QUEUED_MAX};
 use aqueduct::time::Time;
 use aqueduct::wire::{
     self, AckFields, Batch, ConnectionId, Flags, Kind, Meta, Offset, Opening, Options,
@@ -54,6 +54,8 @@ enum Op {
     Fail,
     TakeError,
     UserTimeout(Option<u8>),
+    SendDatagram(u16),
+    RecvDatagram,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -133,7 +135,10 @@ impl Driver {
         };
         let window = usize::try_from(window).expect("fits");
         // A ring and its growth on the sending side; whole chunks on the receiving side.
-        let memory_max = 4 * buffer.next_power_of_two() + 2 * window + 4 * CHUNK_BYTES;
+        let memory_max = 4 * buffer.next_power_of_two()
+            + 2 * window
+            + 4 * CHUNK_BYTES
+            + 2 * DATAGRAM_BYTES_QUEUED_MAX;
         Driver { now, connection, batch: Batch::new(), memory_max }
     }
 
@@ -158,6 +163,8 @@ impl Driver {
             Op::Write(len) => drop(connection.write(&vec![7; usize::from(*len)])),
             Op::Read(len) => drop(connection.read(&mut vec![0; usize::from(*len)])),
             Op::Peek(len) => drop(connection.peek(&mut vec![0; usize::from(*len)])),
+            Op::SendDatagram(len) => drop(connection.send_datagram(&vec![7; usize::from(*len)])),
+            Op::RecvDatagram => drop(connection.recv_datagram()),
             Op::ShutdownWrite => connection.shutdown_write(),
             Op::ShutdownRead => connection.shutdown_read(),
             Op::Close => connection.release(now, Linger::Background),
@@ -248,7 +255,7 @@ impl Packet {
         if self.cookie && (numbered || kind == Kind::SynAck) {
             packet.options(&Options { cookie: Some(&[9; 16]), ..Options::default() });
         }
-        if is_data {
+        if is_data || kind == Kind::Dgram {
             packet.payload(&vec![self.offset.to_le_bytes()[0]; usize::from(self.len).min(60_000)]);
         }
         let len = packet.finish();
@@ -321,7 +328,7 @@ fn passive_open(window: u32) -> PassiveOpen {
         rtt: Some(Duration::from_millis(10)),
         max_ack_delay: None,
         idle_timeout: None,
-        dgram_max: None,
+        dgram_max: Some(1_100),
         features: None,
         incarnation: None,
     }

@@ -69,6 +69,11 @@ fn each_value_is_checked_at_both_ends_of_its_range() {
             Config::new().with_max_datagram(1_200),
         ),
         (
+            "datagram_max",
+            Config::new().with_datagram_max(65_476),
+            Config::new().with_datagram_max(65_475),
+        ),
+        (
             "max_datagram",
             Config::new().with_max_datagram(65_508),
             Config::new().with_max_datagram(65_507),
@@ -167,6 +172,7 @@ fn every_setter_is_seen_by_its_getter() {
         .with_receive_window(5_000)
         .with_max_ack_delay(ms(6))
         .with_max_datagram(7_000)
+        .with_datagram_max(900)
         .with_nodelay(true)
         .with_abort_on_unread(true);
     assert_eq!(config.connect_timeout(), ms(1));
@@ -190,6 +196,7 @@ fn every_setter_is_seen_by_its_getter() {
     assert_eq!(window, (5_000, 9_000));
     assert_eq!(config.max_ack_delay(), ms(6));
     assert_eq!(config.max_datagram(), 7_000);
+    assert_eq!(config.datagram_max(), 900);
     assert!(config.nodelay() && config.abort_on_unread());
     let config = EndpointConfig::new()
         .with_backlog(1)

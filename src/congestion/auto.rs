@@ -28,7 +28,8 @@ impl Auto {
 
     /// The algorithm for the path that the acknowledgement shows; `None` if it measured no round trip.
     pub(super) fn decide(&self, sample: &AckSample) -> Option<Algorithm> {
-        Some(if sample.rtt? < BBR_RTT_MIN {
+        // A machine that is busy answers late now and then: of the handshake and of this answer the shorter counts.
+        Some(if sample.rtt?.min(sample.min_rtt) < BBR_RTT_MIN {
             Algorithm::Cubic(self.cubic.clone())
         } else {
             Algorithm::Bbr(Box::new(Bbr::new(self.setup)))
@@ -48,6 +49,7 @@ mod tests {
             delivered: 1_200,
             rtt,
             srtt: rtt.unwrap_or_default(),
+            min_rtt: rtt.unwrap_or(Duration::MAX),
             rate: Some(RateSample::default()),
             ..AckSample::default()
         });
@@ -71,6 +73,17 @@ mod tests {
             assert_eq!(matches!(algorithm, Algorithm::Cubic(_)), !is_bbr);
             assert_eq!(algorithm.cwnd(), initial_window(1_200) + 1_200);
         }
+    }
+
+    #[test]
+    fn a_late_answer_on_a_short_path_makes_it_no_long_one() {
+        let mut algorithm = auto();
+        algorithm.on_ack(&AckSample {
+            rtt: Some(Duration::from_millis(9)),
+            min_rtt: Duration::from_micros(80),
+            ..AckSample::default()
+        });
+        assert!(matches!(algorithm, Algorithm::Cubic(_)));
     }
 
     #[test]

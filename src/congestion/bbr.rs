@@ -24,6 +24,7 @@
 //!   What is lost when the flow's rate cannot be the cause, a probe may lose too (`loss_round`).
 //! * Losses end Startup only with a queue, or above 10 %: what is lost by chance does not say that the pipe is
 //!   full (`startup`).
+//! * Startup sends at four times the measured rate and not at 2.77 times; its window is the draft's (`control`).
 //! * One packet is no loss rate: a probe has gone too far when two are lost (`probe_bw`).
 //! * A probe that brings a queue and no rate ends a round earlier, and one that lost too much leaves
 //!   headroom at once; Down leaves it as Cruise does, but never of what the path holds without a queue

@@ -28,7 +28,8 @@ pub enum Congestion {
     Cubic,
     /// BBR version 3 (draft-ietf-ccwg-bbr).
     Bbr,
-    /// CUBIC where the first round trip is below 2 ms, BBR where it is longer.
+    /// CUBIC where the first round trip is below 2 ms, BBR where it is longer; decided again when the path changes. No
+    /// packet is marked for ECN, since BBR does not answer marks.
     Auto,
     /// The user's own: [`Congestion::custom`].
     Custom(Custom),

@@ -14,8 +14,9 @@ use crate::wire::{Ecn, EcnCounts, PacketNumber, TruncatedNumber, len_u64};
 
 /// More unacknowledged packets than this are acknowledged at once.
 const PACKETS_MAX: u32 = 64;
-/// More unacknowledged bytes than this are acknowledged at once.
-const BYTES_MAX: u64 = 256 << 10;
+/// More unacknowledged bytes than this are acknowledged at once: two offload batches, and half of what makes a
+/// sender on this machine wait (`outbound/gather.rs`).
+const BYTES_MAX: u64 = 128 << 10;
 /// DATA among so many packets at the start of a connection is acknowledged two by two, for the sender's sake: its
 /// window is small and grows with every acknowledgement.
 const EAGER_PACKETS: u64 = 16;

@@ -17,15 +17,18 @@ impl Connection {
     /// The deadline of [`Connection::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Time) {
         self.advance(now);
+        self.note_timer(now, self.recovery.deadline());
         self.fire_recovery(now);
         if self.acks.deadline().is_some_and(|at| at <= now) {
             self.acks.owe_now();
         }
         while let Some(due) = self.timers.next().filter(|deadline| deadline.at <= now) {
             self.timers.stop(due.why);
+            self.note_timer(now, Some(due));
             self.fire(now, due.why);
         }
         self.settle(now);
+        self.note_changes(now);
     }
 
     /// Whether a deadline has come that something from the peer could have made void. A driver that finds so
@@ -47,12 +50,13 @@ impl Connection {
             Timer::Idle => self.follow_verdict(Timer::Idle, self.idle.on_idle_timer(now)),
             Timer::User => self.fire_user(now),
             Timer::Path => {
-                let action = self.path.on_timer(now);
+                let action = self.path.on_timer(now, self.recovery.pto());
                 self.follow(now, action);
             }
             Timer::Liveness => self.wants.liveness = true,
             Timer::Linger => self.end_linger(),
             Timer::FinWait2 => self.end_fin_wait_2(),
+            Timer::Silence => self.fire_silence(now),
             Timer::Rest => self.fire_rest(now),
             // These only wake the driver, which then polls transmits.
             Timer::Pacing | Timer::Loss | Timer::Probe | Timer::AckDelay => {}
@@ -143,6 +147,7 @@ impl Connection {
         }
         self.send.shrink();
         self.assembler.shrink();
+        self.recovery.rest();
         self.outcome = Outcome::default();
         self.rest_windows();
         self.account.rest(self.memory());
@@ -208,9 +213,9 @@ impl Connection {
             .set_if_stopped(Timer::ZeroWindow, now + wait.min(BACKOFF_MAX));
     }
 
-    /// Sets the path timer anew, or stops it.
-    pub(super) fn arm_path(&mut self, now: Time) {
-        match self.path.deadline(now, self.recovery.pto()) {
+    /// Sets the path timer as the path has it, or stops it.
+    pub(super) fn arm_path(&mut self) {
+        match self.path.deadline() {
             Some(at) => self.timers.set(Timer::Path, at),
             None => self.timers.stop(Timer::Path),
         }

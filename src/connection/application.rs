@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Connection, Phase};
 use crate::config::Keepalive;
 use crate::connection::lifecycle::{FinOrder, RecvHalf};
 use crate::error::CloseReason;
+use crate::stream::SendBuffer;
 use crate::time::{Time, Timer};
 
 /// An operation cannot write.
@@ -41,21 +44,40 @@ impl Connection {
     /// # Errors
     /// [`WriteError`]: full, closed, or failed.
     pub fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+        self.write_with(data.len(), |send| send.write(data))
+    }
+
+    /// As [`Connection::write`], but keeps the bytes instead of a copy of them, until they are acknowledged. Short
+    /// slices are copied.
+    ///
+    /// # Errors
+    /// As [`Connection::write`].
+    pub fn write_bytes(&mut self, data: &Bytes) -> Result<usize, WriteError> {
+        self.write_with(data.len(), |send| send.write_bytes(data))
+    }
+
+    /// Has `len` bytes taken by `write`, if there may be more of them.
+    fn write_with(
+        &mut self,
+        len: usize,
+        write: impl FnOnce(&mut SendBuffer) -> usize,
+    ) -> Result<usize, WriteError> {
         if self.failed || self.send_half.is_shut() {
             return Err(self.write_refusal());
         }
-        if data.is_empty() {
+        if len == 0 {
             return Ok(0);
         }
         if self.account.is_tight() {
             self.narrow_send();
         }
-        let taken = if self.phase == Phase::Open && self.may_hold(data.len()) {
-            self.send.write(data)
+        let taken = if self.phase == Phase::Open && self.may_hold(len) {
+            write(&mut self.send)
         } else {
             0
         };
-        self.writer_waits |= taken < data.len();
+        self.write_is_cut = taken < len;
+        self.writer_waits |= self.write_is_cut;
         if taken == 0 {
             Err(WriteError::Blocked)
         } else {
@@ -97,6 +119,23 @@ impl Connection {
         let read = self.assembler.read(buf);
         if read == 0 {
             return self.read_nothing();
+        }
+        self.look_again(self.latest);
+        self.discard_after_shutdown();
+        Ok(read)
+    }
+
+    /// As [`Connection::read`], into memory of their own: at most `max` bytes.
+    ///
+    /// # Errors
+    /// As [`Connection::read`].
+    pub fn read_bytes(&mut self, max: usize) -> Result<Bytes, ReadError> {
+        if max == 0 {
+            return Ok(Bytes::new());
+        }
+        let read = self.assembler.read_bytes(max);
+        if read.is_empty() {
+            return self.read_nothing().map(|_| read);
         }
         self.look_again(self.latest);
         self.discard_after_shutdown();

@@ -106,6 +106,7 @@ impl Connection {
             return;
         }
         self.failed = true;
+        self.note_failure(&reason);
         self.failure = Some(reason.clone());
         self.phase = Phase::Over;
         self.handshake = Handshake::Done;
@@ -114,6 +115,7 @@ impl Connection {
             self.recv_half = RecvHalf::Reset;
         }
         self.send.clear();
+        self.datagrams.stop();
         self.recovery.clear();
         self.timers.stop_all();
         self.pending.readable = true;
@@ -204,6 +206,7 @@ impl Connection {
         }
         self.phase = Phase::Over;
         self.timers.stop_all();
+        self.datagrams.stop();
         self.recovery.clear();
         self.pending.delivered = true;
         self.pending.closed = Some(match self.fin_order {

@@ -13,6 +13,14 @@ const FLIGHT: u32 = 4;
 /// s4.2): while four are waited for, a small window leaves its path idle.
 const SMALL_WINDOW: u64 = 64;
 const SMALL_FLIGHT: u32 = 2;
+/// Where packets are paced few are held back by the window, and an acknowledgement that waits for the receiver's timer
+/// is a longer round trip: every window is slower for it, and in slow start every doubling later. As many ask in a
+/// window as keep that below a thirtieth of a round trip, but never more than each second one (RFC 5681 s4.2): only in
+/// a tiny window does each, where a packet that waits for its second is a tenth of all that is under way.
+const PER_PACED_WINDOW: u64 = 32;
+const TINY_WINDOW: u64 = 16;
+/// Nor more than one in this time: what an acknowledgement costs is bounded, however fast the path is.
+const TICKS_PER_SECOND: u64 = 4_000;
 /// Acknowledgements in a window that are enough where none is lost (draft-ietf-ccwg-bbr: four in a round trip
 /// keep samples good). The receiver's timer of a quarter of a round trip sends so many unasked.
 const PER_WINDOW: u64 = 4;
@@ -39,6 +47,8 @@ pub(super) struct Leaving {
     pub is_held_back: bool,
     /// Packets that the congestion window holds.
     pub window: u64,
+    /// Packets that the pacer lets go in a second; 0 where nothing is paced.
+    pub pace: u64,
 }
 
 /// Decides for each packet, and counts lost acknowledgements.
@@ -66,20 +76,26 @@ impl Imm {
         let ends_flight = !packet.has_more || packet.is_held_back;
         let is_small = packet.window <= SMALL_WINDOW && packet.has_more;
         let flight = if is_small { SMALL_FLIGHT } else { FLIGHT };
+        let interval = self.interval(&packet);
         let imm = packet.must
             || starting
             || (ends_flight && self.since >= flight)
-            || self
-                .interval(packet.window)
-                .is_some_and(|interval| !packet.is_first && u64::from(self.since) >= interval);
+            || interval.is_some_and(|count| !packet.is_first && u64::from(self.since) >= count);
         if imm {
             self.since = 0;
         }
         imm
     }
 
-    /// Every how many packets one asks, on a path that loses acknowledgements.
-    fn interval(&self, window: u64) -> Option<u64> {
+    /// Every how many packets one asks, if not only those do that end a flight.
+    fn interval(&self, packet: &Leaving) -> Option<u64> {
+        let paced = packet.paced_interval();
+        let repeated = self.repeated_interval(packet.window);
+        paced.into_iter().chain(repeated).min()
+    }
+
+    /// On a path that loses acknowledgements.
+    fn repeated_interval(&self, window: u64) -> Option<u64> {
         let lost = self.acks.lost_for_each();
         let wanted = PER_WINDOW + PER_LOST * lost;
         (lost > 0).then(|| (window / wanted).max(1))
@@ -88,6 +104,16 @@ impl Imm {
     /// An ACK packet arrived with this number; whether it is the newest.
     pub(super) fn on_ack_number(&mut self, number: u64) -> bool {
         self.acks.on_arrived(number)
+    }
+}
+
+impl Leaving {
+    /// On a path that is paced, while more waits: what ends there is acknowledged by the rule of flights.
+    fn paced_interval(&self) -> Option<u64> {
+        let tick = self.pace.div_ceil(TICKS_PER_SECOND);
+        let least = if self.window <= TINY_WINDOW { 1 } else { 2 };
+        let interval = (self.window / PER_PACED_WINDOW).max(tick).max(least);
+        (self.pace > 0 && self.has_more).then_some(interval)
     }
 }
 
@@ -127,6 +153,7 @@ mod tests {
         has_more: true,
         is_held_back: false,
         window: 100,
+        pace: 0,
     };
 
     /// The places of those that ask among a hundred packets.
@@ -198,6 +225,43 @@ mod tests {
     }
 
     #[test]
+    fn what_is_paced_asks_as_often_as_delays_no_window_and_costs_little() {
+        // Packets in the window, packets a second, every how many one asks.
+        let table = [
+            (12, 300, 1),
+            (17, 420, 2),
+            (64, 1_600, 2),
+            (333, 8_300, 10),
+            (333, 80_000, 20),
+            (6_400, 32_000, 200),
+        ];
+        for (window, pace, interval) in table {
+            let paced = Leaving {
+                window,
+                pace,
+                ..MIDST
+            };
+            let mut imm = Imm::default();
+            let asking: Vec<_> = (1..=400).filter(|_| imm.wants(paced)).collect();
+            let expected: Vec<_> = (interval..=400).step_by(interval).collect();
+            assert_eq!(asking, expected, "{window} packets, {pace} a second");
+        }
+    }
+
+    #[test]
+    fn a_paced_flight_that_ends_asks_by_the_rule_of_flights() {
+        let short = Leaving {
+            has_more: false,
+            window: 12,
+            pace: 300,
+            ..MIDST
+        };
+        let mut imm = Imm::default();
+        let asked: Vec<bool> = (0..4).map(|_| imm.wants(short)).collect();
+        assert_eq!(asked, [false, false, false, true]);
+    }
+
+    #[test]
     fn a_fin_and_a_probe_always_ask() {
         let lone = Leaving {
             must: true,
@@ -213,7 +277,11 @@ mod tests {
         for (step, interval) in [(1, None), (2, Some(5)), (4, Some(2)), (10, Some(1))] {
             let mut imm = Imm::default();
             (1..=200_u64).for_each(|n| _ = imm.on_ack_number(n * step));
-            assert_eq!(imm.interval(100), interval, "one of {step} arrives");
+            assert_eq!(
+                imm.repeated_interval(100),
+                interval,
+                "one of {step} arrives"
+            );
         }
         let mut imm = Imm::default();
         (1..=200_u64).for_each(|n| _ = imm.on_ack_number(n * 2));
@@ -225,7 +293,7 @@ mod tests {
         let mut imm = Imm::default();
         (1..=200_u64).for_each(|n| _ = imm.on_ack_number(n * 10));
         (2_001..2_400_u64).for_each(|n| _ = imm.on_ack_number(n));
-        assert_eq!(imm.interval(100), None);
+        assert_eq!(imm.repeated_interval(100), None);
     }
 
     #[test]
@@ -234,7 +302,7 @@ mod tests {
         assert!(imm.on_ack_number(u64::MAX));
         assert!(!imm.on_ack_number(u64::MAX));
         assert!(!imm.on_ack_number(3));
-        assert_eq!(imm.interval(100), Some(1));
+        assert_eq!(imm.repeated_interval(100), Some(1));
         assert!(imm.acks.lost <= LOST_MAX);
     }
 }

@@ -17,7 +17,7 @@
 )]
 
 use super::acks::{Arrived, Standing};
-use super::path::PathAction;
+use super::path::{Came, PathAction};
 use super::{Connection, Phase};
 use crate::connection::lifecycle::FinOrder;
 use crate::error::{CloseReason, PeerFault, ResetCode};
@@ -48,6 +48,7 @@ impl Connection {
         if self.phase == Phase::Over {
             return;
         }
+        let arrival = self.note_arrival(now, meta, packet, len);
         match &packet.body {
             Body::Syn(opening) => self.on_syn(packet, opening),
             Body::SynAck(opening) => self.on_syn_ack(now, packet, opening),
@@ -60,6 +61,7 @@ impl Connection {
             }
         }
         self.settle(now);
+        self.note_fate(now, arrival);
     }
 
     /// An ACK packet. Its number orders them, for the sake of the path alone.
@@ -128,6 +130,7 @@ impl Connection {
             .on_received(now, arrived, srtt, self.recv_credit.window());
         if let Body::Data(data) = &packet.body {
             self.arm_rest(now);
+            self.note_flow(now, data, packet.flags);
             self.forget_untracked(number, data.tracked);
         }
         Ok(())
@@ -150,13 +153,12 @@ impl Connection {
             Body::Data(data) => self.take_data(data, packet.flags.fin),
             Body::Probe(_) => Ok(Taken { at_once: true }),
             Body::Path(message) => {
-                let action = self
-                    .path
-                    .on_message(now, meta, *message, self.recovery.pto());
+                let action = self.path.on_message(now, meta, *message);
                 self.follow(now, action);
                 Ok(Taken { at_once: true })
             }
-            // This side offers no DGRAM_MAX, so an honest peer sends no DGRAM.
+            Body::Dgram { payload, .. } if self.take_datagram(payload) => Ok(Taken::default()),
+            // A datagram larger than this side's DGRAM_MAX: no honest peer sends one.
             _ => Err(Rejected),
         }
     }
@@ -232,6 +234,8 @@ impl Connection {
             if contents.fin {
                 self.send_half.on_fin_lost();
             }
+            let datagrams = u64::from(contents.dgram);
+            self.datagrams.counts.lost = self.datagrams.counts.lost.saturating_add(datagrams);
             if let Some(size) = contents.mtu_probe {
                 self.mtu.on_probe_lost(self.latest, size);
             }
@@ -343,26 +347,42 @@ impl Connection {
         if meta.from == self.path.current().remote && !self.path.is_changing() {
             return;
         }
-        let was_changing = self.path.is_changing();
-        let random = &mut self.random;
-        self.path
-            .on_packet(meta, len_u64(len), is_newest, || random.next());
-        if self.path.is_changing() != was_changing {
-            self.arm_path(now);
-        }
+        let (random, pto) = (&mut self.random, self.recovery.pto());
+        let came = Came {
+            len: len_u64(len),
+            is_newest,
+        };
+        let action = self.path.on_packet(now, meta, came, pto, || random.next());
+        self.follow(now, action);
     }
 
     /// Does what the path asks.
     pub(super) fn follow(&mut self, now: Time, action: PathAction) {
         match action {
             PathAction::Keep => {}
+            PathAction::Rebound => {
+                self.mtu.on_rebound();
+                let mut outcome = std::mem::take(&mut self.outcome);
+                self.recovery.on_rebound(now, &mut outcome);
+                self.outcome = outcome;
+                self.repair();
+            }
             PathAction::ProbeOld => self.wants.liveness = true,
             PathAction::Moved => {
-                self.mtu.on_new_path();
-                self.recovery.on_new_path(self.mtu.size());
+                let mut outcome = std::mem::take(&mut self.outcome);
+                self.recovery.abandon_flight(now, &mut outcome);
+                self.outcome = outcome;
+                self.repair();
+                self.leave_path();
             }
         }
-        self.arm_path(now);
+        self.arm_path();
+    }
+
+    /// Round trip, window and path MTU start anew.
+    pub(super) fn leave_path(&mut self) {
+        self.mtu.on_new_path();
+        self.recovery.on_new_path(self.mtu.size());
     }
 
     /// The peer broke the protocol.

@@ -32,7 +32,14 @@ pub enum TcpState {
 
 impl fmt::Display for TcpState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.write_str(self.name())
+    }
+}
+
+impl TcpState {
+    /// The name in RFC 9293.
+    pub(super) fn name(self) -> &'static str {
+        match self {
             TcpState::SynSent => "SYN-SENT",
             TcpState::SynReceived => "SYN-RECEIVED",
             TcpState::Established => "ESTABLISHED",
@@ -43,7 +50,7 @@ impl fmt::Display for TcpState {
             TcpState::LastAck => "LAST-ACK",
             TcpState::TimeWait => "TIME-WAIT",
             TcpState::Closed => "CLOSED",
-        })
+        }
     }
 }
 
@@ -57,6 +64,8 @@ pub struct Info {
     pub srtt: Option<Duration>,
     /// Smallest round trip seen.
     pub min_rtt: Option<Duration>,
+    /// Latest round trip measured.
+    pub latest_rtt: Option<Duration>,
     /// Mean deviation of the round trip.
     pub rttvar: Duration,
     /// Congestion window, bytes of datagrams.
@@ -128,6 +137,16 @@ pub struct Info {
     pub packets_duplicate: u64,
     /// Packets received that broke a rule and were dropped.
     pub packets_rejected: u64,
+    /// Unreliable datagrams sent.
+    pub datagrams_sent: u64,
+    /// Of those, declared lost.
+    pub datagrams_lost: u64,
+    /// Datagrams that were taken but dropped before they left: too many waited, or the path had become too narrow.
+    pub datagrams_unsent: u64,
+    /// Datagrams received.
+    pub datagrams_received: u64,
+    /// Of those, dropped because too many waited to be taken.
+    pub datagrams_unread: u64,
     /// Probe timeouts in a row, now.
     pub pto_count: u32,
     /// In-order bytes that the peer's application has not read, as the peer last said.

@@ -54,6 +54,11 @@ impl Limits {
         self.since = None;
     }
 
+    /// What holds the sender back at present.
+    pub(super) fn current(&self) -> Option<Limit> {
+        self.limit.filter(|_| self.since.is_some())
+    }
+
     /// Where the time went until now.
     pub(super) fn spent(&self, now: Time) -> Spent {
         let mut spent = self.spent;

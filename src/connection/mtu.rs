@@ -282,6 +282,15 @@ impl Mtu {
         self.newest_large = None;
     }
 
+    /// The same path has another end: what is under way to the old one is lost, and says nothing of sizes.
+    pub(super) fn on_rebound(&mut self) {
+        self.in_flight = None;
+        self.newest_large = None;
+        if matches!(self.doubt, Doubt::Stalled { .. }) {
+            self.doubt = Doubt::None;
+        }
+    }
+
     fn settle(&mut self, size: u16) {
         self.in_flight = self.in_flight.filter(|probed| *probed != size);
     }

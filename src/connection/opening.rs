@@ -52,6 +52,7 @@ pub(super) struct PeerTerms {
     pub max_datagram: u16,
     pub max_ack_delay: Option<Duration>,
     pub idle_timeout: Option<Duration>,
+    pub dgram_max: Option<u16>,
     pub features: Option<u32>,
     pub incarnation: Option<u64>,
     pub rtt: Option<Duration>,
@@ -67,6 +68,7 @@ impl PeerTerms {
             max_datagram: opening.max_datagram,
             max_ack_delay: packet.options.max_ack_delay,
             idle_timeout: packet.options.idle_timeout,
+            dgram_max: packet.options.dgram_max,
             features: packet.options.features,
             incarnation: packet.options.incarnation,
             rtt,
@@ -160,6 +162,7 @@ impl Connection {
         self.acks = Acks::new(terms.first, self.config.max_ack_delay());
         self.send_credit = SendCredit::new(terms.window);
         self.mtu = Mtu::new(self.remote, terms.max_datagram, self.config.max_datagram());
+        self.datagrams.peer_max = terms.dgram_max.unwrap_or(0);
         self.timers.stop(Timer::Syn);
         if let Some(rtt) = terms.rtt {
             self.recovery.on_handshake_rtt(rtt);
@@ -200,6 +203,7 @@ impl Connection {
         Options {
             max_ack_delay: (delay != USUAL_ACK_DELAY).then_some(delay),
             idle_timeout: self.config.idle_timeout(),
+            dgram_max: Some(self.config.datagram_max()).filter(|max| *max > 0),
             features: Some(Options::ECN_FEEDBACK),
             incarnation: Some(incarnation),
             ..Options::default()

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! alone in their batch:  RST, SYN, SYNACK, PATH, MTU probe
-//! side by side:          probe (timeout), lost data, new data, FIN, liveness PROBE, bare ACK
+//! side by side:          probe (timeout), datagram, lost data, new data, FIN, liveness PROBE, bare ACK
 //! ```
 //! The first candidate that has something to say and may leave is built into the batch; an owed
 //! acknowledgement rides along; recovery hears of each packet once.
 
 mod alone;
+mod gather;
 
 use std::ops::Range;
 
@@ -15,7 +16,7 @@ use super::handshake::Handshake;
 use super::imm::Leaving;
 use super::lifecycle::SendHalf;
 use super::path::Route;
-use super::{Connection, Phase};
+use super::{Connection, HEADER_BYTES, Phase};
 use crate::limits::DATAGRAM_MIN;
 use crate::recovery::{Admission, Contents, Limit, SendClass, SentPacket};
 use crate::time::{Time, Timer};
@@ -42,6 +43,8 @@ enum Plan {
     New,
     /// The FIN without data.
     Fin,
+    /// A datagram of the application.
+    Datagram,
     /// A PROBE.
     Liveness,
     /// An acknowledgement alone.
@@ -58,6 +61,8 @@ impl Connection {
         self.advance(now);
         self.mark = None;
         self.batch_from = self.recovery.next_number();
+        let probes = self.wants.probes;
+        self.recovery.begin_batch(now);
         let alone: [Poll; 5] = [
             Self::poll_reset,
             Self::poll_syn,
@@ -69,6 +74,8 @@ impl Connection {
         let transmit = first.or_else(|| self.poll_stream(now, batch));
         self.note_limit(now, transmit.is_some());
         self.settle(now);
+        let timeout_probes = usize::from(probes.saturating_sub(self.wants.probes));
+        self.note_departure(now, transmit.is_some(), batch, timeout_probes);
         self.account.settle(self.memory());
         transmit
     }
@@ -80,6 +87,11 @@ impl Connection {
         if is_done {
             self.limits.end(now);
             return;
+        }
+        if !is_busy && self.is_held_by_path() {
+            // An address that has not proved itself leaves its path unused, as an application would.
+            self.limits.note(now, None);
+            return self.recovery.on_drained(now, Limit::Application);
         }
         let limit = if is_busy { None } else { self.limit(now) };
         if self.phase == Phase::Open {
@@ -93,10 +105,11 @@ impl Connection {
     /// What keeps this side from sending more; `None` if it is not free to send, or about to. Decided by what
     /// waits to be sent, never by how full the window is.
     fn limit(&self, now: Time) -> Option<Limit> {
-        if self.phase != Phase::Open || !self.path.may_send(self.mss()) {
+        if self.phase != Phase::Open {
             return None;
         }
-        let fin = self.fin_plan().is_some();
+        // A datagram that waits is held back as a repair is: by cwnd and pacer alone.
+        let fin = self.fin_plan().is_some() || self.datagrams.is_waiting();
         let unsent = self.send.end() > self.send.snd_nxt();
         if !self.send.has_lost() && !fin && !unsent {
             return Some(Limit::Application);
@@ -104,11 +117,31 @@ impl Connection {
         if !self.send.has_lost() && !fin && !self.may_send_new() {
             return Some(Limit::Window);
         }
-        match self.admission(now, self.mtu.size()) {
+        if !self.send.has_lost() && !fin && self.gathers() {
+            return Some(Limit::Application);
+        }
+        match self.admission(now, self.datagram_size()) {
             Admission::Send => None,
             Admission::AwaitAck if self.recovery.cwnd_room() < self.mss() => Some(Limit::Cwnd),
             Admission::At(_) | Admission::AwaitAck => Some(Limit::Pacing),
         }
+    }
+
+    /// Bytes of a full datagram: to an address that has not proved itself none is larger than every path carries, so
+    /// that what came from there pays for some.
+    fn datagram_size(&self) -> u16 {
+        let size = self.mtu.size();
+        let least = u16::try_from(DATAGRAM_MIN).unwrap_or(u16::MAX);
+        if self.path.is_unproven() {
+            size.min(least)
+        } else {
+            size
+        }
+    }
+
+    /// Whether the address must prove itself before another full datagram goes there.
+    fn is_held_by_path(&self) -> bool {
+        self.phase == Phase::Open && !self.path.may_send(self.datagram_size().into())
     }
 
     fn transmit(&self, route: Route) -> Transmit {
@@ -157,7 +190,9 @@ impl Connection {
     fn mark_for(&self, plan: Plan) -> Option<Ecn> {
         match plan {
             Plan::TimeoutProbe | Plan::Ack => None,
-            Plan::Lost | Plan::New | Plan::Fin | Plan::Liveness => self.recovery.mark(),
+            Plan::Lost | Plan::New | Plan::Fin | Plan::Datagram | Plan::Liveness => {
+                self.recovery.mark()
+            }
         }
     }
 
@@ -177,7 +212,7 @@ impl Connection {
 
     /// The first candidate that has something to send and may send it now.
     fn next_plan(&mut self, now: Time, batch: &Batch) -> Option<Plan> {
-        if !self.path.may_send(self.mss()) {
+        if self.is_held_by_path() {
             return None;
         }
         if self.wants.probes > 0 {
@@ -185,8 +220,12 @@ impl Connection {
         }
         let data = self
             .lost_plan()
-            .or_else(|| self.new_plan(now))
+            .or_else(|| self.new_plan(now, batch))
             .or_else(|| self.fin_plan());
+        let data = match self.is_datagram_next(data.is_some()) {
+            true => Some(Plan::Datagram),
+            false => data,
+        };
         if data.is_some_and(|plan| self.is_admitted(now, plan)) {
             return data;
         }
@@ -205,8 +244,8 @@ impl Connection {
     }
 
     /// New data, within the peer's window and its silly-window rule (RFC 9293 s3.8.6.2.1).
-    fn new_plan(&mut self, now: Time) -> Option<Plan> {
-        if self.send.snd_nxt() == self.send.end() {
+    fn new_plan(&mut self, now: Time, batch: &Batch) -> Option<Plan> {
+        if self.send.snd_nxt() == self.send.end() || (batch.is_empty() && self.gathers()) {
             return None;
         }
         if self.may_send_new() {
@@ -254,9 +293,11 @@ impl Connection {
     /// Whether cwnd and pacer let the packet go; otherwise the pacer's timer is set. A repair may be small, and
     /// need not wait until there is room for a full packet; new data does, or it would leave in crumbs.
     fn is_admitted(&mut self, now: Time, plan: Plan) -> bool {
-        let full = self.mtu.size();
+        let full = self.datagram_size();
         let size = match plan {
             Plan::Lost => u16::try_from(HEADERS_MAX + self.send.next_lost_len())
+                .map_or(full, |size| size.min(full)),
+            Plan::Datagram => u16::try_from(HEADER_BYTES + self.datagrams.next_len())
                 .map_or(full, |size| size.min(full)),
             _ => full,
         };
@@ -274,8 +315,9 @@ impl Connection {
         match plan {
             Plan::TimeoutProbe => self.build_timeout_probe(now, batch),
             Plan::Lost | Plan::New | Plan::Fin => {
-                self.build_data(now, plan, usize::from(self.mtu.size()), batch)
+                self.build_data(now, plan, usize::from(self.datagram_size()), batch)
             }
+            Plan::Datagram => self.build_datagram(now, batch),
             Plan::Liveness => self.build_liveness(now, batch),
             Plan::Ack => self.build_ack(now, batch),
         }
@@ -284,10 +326,10 @@ impl Connection {
     /// New data if the window has room, else the oldest in flight, else the FIN, else a PROBE
     /// (RFC 9002 s6.2.4).
     fn build_timeout_probe(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let size = usize::from(
-            self.mtu
-                .timeout_probe_size(self.recovery.snapshot().pto_count),
-        );
+        let size = self
+            .mtu
+            .timeout_probe_size(self.recovery.snapshot().pto_count);
+        let size = usize::from(size.min(self.datagram_size()));
         let unsent = self.send.end() > self.send.snd_nxt();
         let built = if unsent && self.send_credit.limit() > self.send.snd_nxt() {
             self.build_data(now, Plan::New, size, batch)
@@ -315,14 +357,20 @@ impl Connection {
         packet.aux(u16::try_from(tracked).unwrap_or(u16::MAX));
         // Who receives a FIN may let the connection go: it says what was received, lost blocks or not.
         let ending = matches!(self.send_half, SendHalf::FinQueued | SendHalf::FinSent);
-        let with_ack = self.put_ack(now, &mut packet, ending || plan == Plan::TimeoutProbe);
+        // Data keeps at least half of the datagram.
+        let with_ack = self.put_ack(
+            now,
+            &mut packet,
+            DATAGRAM_MIN / 2,
+            ending || plan == Plan::TimeoutProbe,
+        );
         self.put_cookie(&mut packet);
         let Some(range) = self.take_range(plan, packet.room()) else {
             return false;
         };
-        let [head, tail] = self.send.slices(range.clone());
-        packet.payload(head);
-        packet.payload(tail);
+        for piece in self.send.pieces(range.clone()) {
+            packet.payload(piece);
+        }
         packet.offset(range.start.get());
         let fin = self.fin_rides_on(&range);
         let is_repeated = plan != Plan::New && range.start < range.end;
@@ -330,7 +378,7 @@ impl Connection {
         let flags = Flags {
             fin,
             imm,
-            push: range.end == self.send.end(),
+            push: range.end == self.send.end() && !self.write_is_cut,
             retransmitted: is_repeated,
         };
         packet.flags(flags);
@@ -350,7 +398,7 @@ impl Connection {
             Plan::New => self.send.take_new(max, self.send_credit.limit()),
             Plan::TimeoutProbe => self.send.take_oldest(max),
             Plan::Fin => Some(self.send.end()..self.send.end()),
-            Plan::Liveness | Plan::Ack => None,
+            Plan::Datagram | Plan::Liveness | Plan::Ack => None,
         }
     }
 
@@ -370,6 +418,7 @@ impl Connection {
             self.counters.bytes_retransmitted += len_u64(range_len(&data));
         }
         self.wants.small_segment = false;
+        self.datagrams.on_stream_sent();
         self.arm_rest(now);
         let contents = Contents {
             data,
@@ -381,7 +430,7 @@ impl Connection {
 
     /// A PROBE: answered at once, carries nothing.
     fn build_liveness(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let Some(room) = whole_room(usize::from(self.mtu.size()), batch) else {
+        let Some(room) = whole_room(usize::from(self.datagram_size()), batch) else {
             return false;
         };
         let mut packet = self.builder(room, Kind::Probe);
@@ -389,8 +438,11 @@ impl Connection {
             imm: true,
             ..Flags::default()
         });
-        let with_ack = self.put_ack(now, &mut packet, true);
+        let with_ack = self.put_ack(now, &mut packet, DATAGRAM_MIN / 2, true);
         self.put_cookie(&mut packet);
+        if self.silence.is_asking() {
+            packet.pad_to(DATAGRAM_MIN);
+        }
         let len = packet.finish();
         batch.push(len);
         self.wants.liveness = false;
@@ -402,13 +454,13 @@ impl Connection {
     }
 
     fn build_ack(&mut self, now: Time, batch: &mut Batch) -> bool {
-        let Some(room) = whole_room(usize::from(self.mtu.size()), batch) else {
+        let Some(room) = whole_room(usize::from(self.datagram_size()), batch) else {
             return false;
         };
         let number = self.acks.take_ack_number();
         let mut packet = self.builder(room, Kind::Ack);
         packet.offset(number);
-        self.put_ack(now, &mut packet, true);
+        self.put_ack(now, &mut packet, DATAGRAM_MIN / 2, true);
         let len = packet.finish();
         batch.push(len);
         self.path.on_sent(len_u64(len));
@@ -416,15 +468,25 @@ impl Connection {
         true
     }
 
-    /// Writes the ACK block if one is owed or `always`; whether it did.
-    fn put_ack(&mut self, now: Time, packet: &mut PacketBuilder<'_>, always: bool) -> bool {
+    /// Writes the ACK block if one is owed or `always`; whether it did. It leaves `reserve` bytes, if it can.
+    fn put_ack(
+        &mut self,
+        now: Time,
+        packet: &mut PacketBuilder<'_>,
+        reserve: usize,
+        always: bool,
+    ) -> bool {
         if !always && !self.acks.is_owed() && !self.is_proving() {
             return false;
         }
         let ack_offset = self.ack_offset();
+        let was_shut_out = self.is_peer_shut_out();
         let edge = self
             .recv_credit
             .advertise(self.assembler.read_offset(), self.mss());
+        if was_shut_out && !self.is_peer_shut_out() {
+            self.expect_data(now);
+        }
         let unread = u32::try_from(self.assembler.unread()).unwrap_or(u32::MAX);
         let fields = AckFields {
             delay: self.acks.age_of_largest(now),
@@ -435,8 +497,7 @@ impl Connection {
             ecn: self.acks.ecn_counts().filter(|_| self.counts_marks),
         };
         self.reported_unread = unread;
-        // Data keeps at least half of the datagram.
-        packet.ack(&fields, self.acks.ranges(), DATAGRAM_MIN / 2);
+        packet.ack(&fields, self.acks.ranges(), reserve);
         true
     }
 
@@ -463,8 +524,9 @@ impl Connection {
             sent: self.recovery.next_number().since(self.local_first),
             is_first: !self.is_in_flight(),
             has_more: self.send.snd_nxt() < self.send.end(),
-            is_held_back: self.is_last_admitted(),
+            is_held_back: self.is_last_admitted() || self.gathers(),
             window: self.recovery.window_packets(),
+            pace: self.recovery.pace_packets(),
         };
         self.imm.wants(leaving)
     }
@@ -474,7 +536,8 @@ impl Connection {
         let window = self.send_credit.limit().since(self.send.snd_nxt());
         let cwnd = self.recovery.burst_room();
         let mss = self.mss();
-        window < mss || cwnd < 2 * mss
+        let is_last_to_unproven = !self.path.may_send(2 * u64::from(self.datagram_size()));
+        window < mss || cwnd < 2 * mss || is_last_to_unproven
     }
 
     /// Every numbered packet that left is told to recovery, to the timers and to the path.

@@ -52,6 +52,11 @@ struct Change {
     nonce: u64,
     challenges: u8,
     challenge_due: bool,
+    /// When the path timer must fire. Moves only when a challenge leaves or the kind changes: what the peer sends
+    /// cannot put it off.
+    due: Time,
+    /// Until when the old path may answer.
+    old_until: Time,
     received: u64,
     sent: u64,
 }
@@ -62,8 +67,17 @@ enum ChangeKind {
     Rebound,
     /// Another address: has not answered yet.
     Moving,
-    /// Another address that has answered; the old path was probed and has until then to answer.
-    Answered { until: Time },
+    /// Another address that has answered; the old path may still answer its probe.
+    Answered,
+}
+
+/// A valid packet that came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    /// Bytes of the datagram.
+    pub len: u64,
+    /// It has the highest number so far.
+    pub is_newest: bool,
 }
 
 /// What the connection must do about its path.
@@ -71,7 +85,9 @@ enum ChangeKind {
 pub(super) enum PathAction {
     /// Nothing.
     Keep,
-    /// Send a probe on the old path: the candidate has answered.
+    /// The peer has another port, which is in use now: nobody is at the old one.
+    Rebound,
+    /// Send a probe on the old path: another address claims to be the peer's.
     ProbeOld,
     /// The path has changed: round trip, window and MTU start anew.
     Moved,
@@ -98,63 +114,74 @@ impl Path {
         self.current
     }
 
-    /// A valid packet of `len` bytes came. `is_newest`: it has the highest number so far.
+    /// A valid packet came; `pto` is how long an answer may take.
     pub(super) fn on_packet(
         &mut self,
+        now: Time,
         meta: &Meta,
-        len: u64,
-        is_newest: bool,
+        came: Came,
+        pto: Duration,
         nonce: impl FnOnce() -> u64,
-    ) {
+    ) -> PathAction {
         let from = Route {
             remote: meta.from,
             local_ip: meta.to_ip,
         };
         if let Some(change) = &mut self.change {
             if from.remote == change.candidate.remote {
-                change.received = change.received.saturating_add(len);
-                return;
+                change.received = change.received.saturating_add(came.len);
+                return PathAction::Keep;
             }
             if from.remote == change.old.remote && change.kind != ChangeKind::Rebound {
                 self.change = None;
-                return;
+                return PathAction::Keep;
             }
         }
-        if is_newest && from.remote != self.current.remote {
-            self.begin_change(from, len, nonce());
+        if came.is_newest && from.remote != self.current.remote {
+            return self.begin_change(from, came.len, nonce(), now + pto);
         }
+        PathAction::Keep
     }
 
-    fn begin_change(&mut self, candidate: Route, received: u64, nonce: u64) {
+    fn begin_change(
+        &mut self,
+        candidate: Route,
+        received: u64,
+        nonce: u64,
+        due: Time,
+    ) -> PathAction {
         let rebound = candidate.remote.ip() == self.current.remote.ip();
         // A candidate that has proved nothing yet is no address to fall back to.
         let proven = self.unproven().map_or(self.current, |change| change.old);
+        let (kind, action) = if rebound {
+            (ChangeKind::Rebound, PathAction::Rebound)
+        } else {
+            (ChangeKind::Moving, PathAction::ProbeOld)
+        };
         self.change = Some(Box::new(Change {
             candidate,
             old: proven,
-            kind: if rebound {
-                ChangeKind::Rebound
-            } else {
-                ChangeKind::Moving
-            },
+            kind,
             nonce,
             challenges: 0,
             challenge_due: true,
+            due,
+            old_until: due,
             received,
             sent: 0,
         }));
         if rebound {
             self.current = candidate;
         }
+        action
     }
 
-    /// A PATH packet came from `meta.from`; `pto` is how long the old path has to answer a probe.
+    /// A PATH packet came from `meta.from`.
     pub(super) fn on_message(
         &mut self,
         now: Time,
         meta: &Meta,
         message: PathMessage,
-        pto: Duration,
     ) -> PathAction {
         match message {
             PathMessage::Challenge(nonce) => {
@@ -168,17 +195,11 @@ impl Path {
                 }
                 PathAction::Keep
             }
-            PathMessage::Response(nonce) => self.on_response(now, meta.from, nonce, pto),
+            PathMessage::Response(nonce) => self.on_response(now, meta.from, nonce),
         }
     }
 
-    fn on_response(
-        &mut self,
-        now: Time,
-        from: SocketAddr,
-        nonce: u64,
-        pto: Duration,
-    ) -> PathAction {
+    fn on_response(&mut self, now: Time, from: SocketAddr, nonce: u64) -> PathAction {
         let Some(change) = &mut self.change else {
             return PathAction::Keep;
         };
@@ -190,29 +211,35 @@ impl Path {
                 PathAction::Keep
             }
             ChangeKind::Moving if proves => {
-                change.kind = ChangeKind::Answered { until: now + pto };
+                change.kind = ChangeKind::Answered;
                 change.challenge_due = false;
-                PathAction::ProbeOld
+                change.due = change.old_until;
+                self.move_if_old_is_silent(now)
             }
             _ => PathAction::Keep,
         }
     }
 
-    /// The path timer fired.
-    pub(super) fn on_timer(&mut self, now: Time) -> PathAction {
+    /// The candidate has answered: it is the peer's address once the old one has had its time.
+    fn move_if_old_is_silent(&mut self, now: Time) -> PathAction {
+        let Some(change) = self.change.take_if(|change| change.old_until <= now) else {
+            return PathAction::Keep;
+        };
+        self.current = change.candidate;
+        PathAction::Moved
+    }
+
+    /// The path timer fired; a challenge that leaves for it has `pto` to be answered.
+    pub(super) fn on_timer(&mut self, now: Time, pto: Duration) -> PathAction {
         let Some(change) = &mut self.change else {
             return PathAction::Keep;
         };
-        if let ChangeKind::Answered { until } = change.kind {
-            if now < until {
-                return PathAction::Keep;
-            }
-            self.current = change.candidate;
-            self.change = None;
-            return PathAction::Moved;
+        if change.kind == ChangeKind::Answered {
+            return self.move_if_old_is_silent(now);
         }
         if change.challenges < CHALLENGES_MAX {
             change.challenge_due = true;
+            change.due = now + pto;
             return PathAction::Keep;
         }
         self.current = change.old;
@@ -220,13 +247,9 @@ impl Path {
         PathAction::Keep
     }
 
-    /// When the path timer must fire; `pto` apart from the last challenge.
-    pub(super) fn deadline(&self, now: Time, pto: Duration) -> Option<Time> {
-        let change = self.change.as_ref()?;
-        match change.kind {
-            ChangeKind::Answered { until } => Some(until),
-            ChangeKind::Rebound | ChangeKind::Moving => Some(now + pto),
-        }
+    /// When the path timer must fire.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.change.as_ref().map(|change| change.due)
     }
 
     /// Whether a change is being examined.
@@ -243,14 +266,19 @@ impl Path {
                 .is_some_and(|change| change.challenge_due)
     }
 
-    /// The next PATH packet to send, and where to.
-    pub(super) fn take_message(&mut self) -> Option<(Route, PathMessage)> {
+    /// The next PATH packet to send, and where to; a challenge has `pto` to be answered.
+    pub(super) fn take_message(
+        &mut self,
+        now: Time,
+        pto: Duration,
+    ) -> Option<(Route, PathMessage)> {
         if let Some((route, nonce)) = self.responses.pop() {
             return Some((route, PathMessage::Response(nonce)));
         }
         let change = self.change.as_mut().filter(|change| change.challenge_due)?;
         change.challenge_due = false;
         change.challenges += 1;
+        change.due = now + pto;
         Some((change.candidate, PathMessage::Challenge(change.nonce)))
     }
 
@@ -271,6 +299,11 @@ impl Path {
                 change.sent = change.sent.saturating_add(len);
             }
         }
+    }
+
+    /// Whether packets go to an address that has not answered its challenge.
+    pub(super) fn is_unproven(&self) -> bool {
+        self.unproven().is_some()
     }
 
     fn unproven(&self) -> Option<&Change> {

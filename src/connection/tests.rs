@@ -4,6 +4,8 @@ use super::*;
 use crate::wire::{Batch, Body, ConnectionId, Ecn, Meta, Packet, decode};
 
 mod closing;
+mod datagrams;
+mod gather;
 mod hostile;
 mod opening;
 mod sizes;
@@ -30,29 +32,36 @@ struct Flying {
 }
 
 /// Whether a datagram arrives: its number, whether it goes to the server, and what it says.
-type Fate = Box<dyn FnMut(usize, bool, &Packet<'_>) -> bool>;
+pub(super) type Fate = Box<dyn FnMut(usize, bool, &Packet<'_>) -> bool>;
 
 /// Two sides, the time, and what flies between them. `fate` says whether a datagram is lost.
-struct Pair {
-    now: Time,
-    client: Connection,
+pub(super) struct Pair {
+    pub(super) now: Time,
+    pub(super) client: Connection,
     server: Option<Connection>,
     config: Arc<Config>,
     flying: Vec<Flying>,
-    sent: Vec<(Time, bool, Vec<u8>)>,
-    fate: Fate,
+    pub(super) sent: Vec<(Time, bool, Vec<u8>)>,
+    pub(super) fate: Fate,
     /// The largest datagram that the interfaces of both take.
     interface: usize,
     /// The largest datagram that the path carries; nobody is told.
     narrow: usize,
     events: [Vec<Event>; 2],
+    /// Of the client and of the server.
+    addresses: [SocketAddr; 2],
 }
 
 impl Pair {
     fn new(config: Config) -> Self {
+        Pair::between([CLIENT, SERVER], config)
+    }
+
+    fn between(addresses: [&str; 2], config: Config) -> Self {
+        let addresses = addresses.map(address);
         let config = Arc::new(config);
         let open = ActiveOpen {
-            remote: address(SERVER),
+            remote: addresses[1],
             local_cid: cid(11),
             local_first: PacketNumber::new(5_000),
             service: 0,
@@ -70,18 +79,19 @@ impl Pair {
             interface: 1_472,
             narrow: usize::MAX,
             events: Default::default(),
+            addresses,
         }
     }
 
     /// A pair whose handshake is done, and quiet.
-    fn open(config: Config) -> Self {
+    pub(super) fn open(config: Config) -> Self {
         let mut pair = Pair::new(config);
         pair.settle();
         assert!(pair.client.is_open() && pair.server().is_open());
         pair
     }
 
-    fn server(&mut self) -> &mut Connection {
+    pub(super) fn server(&mut self) -> &mut Connection {
         self.server
             .as_mut()
             .expect("the server's connection exists")
@@ -179,7 +189,7 @@ impl Pair {
 
     fn deliver(&mut self, to_server: bool, bytes: &[u8]) {
         let packet = decode(bytes).expect("a packet");
-        let from = address(if to_server { CLIENT } else { SERVER });
+        let from = self.addresses[usize::from(!to_server)];
         let meta = Meta {
             from,
             to_ip: None,
@@ -214,6 +224,7 @@ impl Pair {
         });
         answer.options(&Options {
             cookie: Some(b"proof"),
+            dgram_max: Some(self.config.datagram_max()),
             ..Options::default()
         });
         let len = answer.finish();
@@ -227,7 +238,7 @@ impl Pair {
 
     fn accept(&mut self, now: Time) -> Connection {
         let open = PassiveOpen {
-            remote: address(CLIENT),
+            remote: self.addresses[0],
             local_ip: None,
             local_cid: cid(22),
             peer_cid: cid(11),
@@ -239,7 +250,7 @@ impl Pair {
             rtt: Some(2 * ONE_WAY),
             max_ack_delay: None,
             idle_timeout: None,
-            dgram_max: None,
+            dgram_max: Some(self.config.datagram_max()),
             features: None,
             incarnation: None,
         };
@@ -255,7 +266,7 @@ impl Pair {
         self.step(until.max(self.now));
     }
 
-    fn run_for(&mut self, time: Duration) {
+    pub(super) fn run_for(&mut self, time: Duration) {
         self.run_until(self.now + time);
     }
 
@@ -300,7 +311,7 @@ fn bytes_of(stream: u64, from: u64, len: usize) -> Vec<u8> {
         .collect()
 }
 
-fn read_all(connection: &mut Connection) -> Vec<u8> {
+pub(super) fn read_all(connection: &mut Connection) -> Vec<u8> {
     let mut all = Vec::new();
     let mut buf = [0; 4_096];
     while let Ok(read @ 1..) = connection.read(&mut buf) {

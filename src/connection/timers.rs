@@ -6,7 +6,7 @@ use crate::time::{Deadline, Time, Timer};
 
 /// The timers that are kept here. Loss, probe and delayed-acknowledgement deadlines are computed by their
 /// owners.
-const KINDS: [Timer; 12] = [
+const KINDS: [Timer; 13] = [
     Timer::Syn,
     Timer::Connect,
     Timer::Pacing,
@@ -18,6 +18,7 @@ const KINDS: [Timer; 12] = [
     Timer::Liveness,
     Timer::Linger,
     Timer::FinWait2,
+    Timer::Silence,
     Timer::Rest,
 ];
 

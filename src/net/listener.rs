@@ -305,7 +305,8 @@ mod tests {
     fn whoever_asks_for_the_turns_and_goes_leaves_them_to_somebody() {
         use std::time::Duration;
 
-        use crate::runtime::{Baton, Rank};
+        use crate::config::BusyPoll;
+        use crate::runtime::{Baton, Wish};
 
         let listener = Listener::bind("127.0.0.1:0").unwrap();
         let shard = listener.listening.anchor.shard.clone();
@@ -317,7 +318,7 @@ mod tests {
         for wait in [0, 1, 5, 20].map(Duration::from_millis) {
             // Time for the shard's own thread to take the turns; asked, it lets go and may fall asleep.
             pass(Duration::from_millis(10));
-            let waiting = Baton::enter(&shard, Rank::Stream);
+            let waiting = Baton::enter(&shard, Wish::Nothing, BusyPoll::Off);
             pass(wait);
             drop(waiting);
             let client = Stream::connect(listener.local_addr().unwrap()).unwrap();

@@ -7,6 +7,7 @@ use super::Stream;
 use super::error::{failed, invalid};
 use super::stream::zero_timeout;
 use crate::config::{Config, Keepalive};
+use crate::error::CloseReason;
 
 impl Stream {
     /// Sets how long a read may wait; `None`: for ever. Clones share it.
@@ -115,6 +116,12 @@ impl Stream {
         let cell = self.cell();
         let reason = cell.lock().connection.take_error();
         Ok(reason.map(|reason| failed(cell.peer, reason)))
+    }
+
+    /// Why the connection failed, if it did. Unlike [`Stream::take_error`] this takes nothing: the next read or write still
+    /// reports it.
+    pub fn failure(&self) -> Option<CloseReason> {
+        self.cell().lock().failure.clone()
     }
 
     /// Has a silent peer asked whether it is still there; `None`: not.

@@ -173,27 +173,27 @@ impl Stream {
 
     /// Reads at most `max` bytes into a buffer of their own; empty at the end of the stream.
     ///
-    /// Today the bytes are copied once, as by a read, and one call returns at most 256 KiB.
+    /// The bytes are copied once, as by a read, into memory of just their length, and one call returns at most
+    /// 256 KiB.
     ///
     /// # Errors
     /// As a read.
     pub fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
         /// What one call returns at most: the caller's `max` allocates no more.
         const READ_BYTES_MAX: usize = 1 << 18;
-        let mut buf = vec![0; max.min(READ_BYTES_MAX)];
-        let len = self.read_with(|connection| connection.read(&mut buf))?;
-        buf.truncate(len);
-        Ok(buf.into())
+        self.read_with(|connection| connection.read_bytes(max.min(READ_BYTES_MAX)))
     }
 
     /// Writes from a shared buffer; how many bytes of it were taken.
     ///
-    /// Today the bytes are copied once, as by a write: the buffer is free again when this returns.
+    /// What was taken is not copied (but for slices below 2 KiB): the buffer stays in use until all of it is
+    /// acknowledged, or the stream is gone. It counts as memory of the endpoint so long; memory around the slice
+    /// that the buffer keeps alive is not known here, and does not.
     ///
     /// # Errors
     /// As a write.
     pub fn write_bytes(&self, data: Bytes) -> io::Result<usize> {
-        self.write_with(|connection| connection.write(&data))
+        self.write_with(|connection| connection.write_bytes(&data))
     }
 
     /// Ends the stream at once: what is on its way is lost, the peer reads a reset. `code` is for its
@@ -213,10 +213,10 @@ impl Stream {
         info
     }
 
-    fn read_with(
+    fn read_with<T>(
         &self,
-        mut read: impl FnMut(&mut Connection) -> Result<usize, ReadError>,
-    ) -> io::Result<usize> {
+        mut read: impl FnMut(&mut Connection) -> Result<T, ReadError>,
+    ) -> io::Result<T> {
         drain_at_exit();
         let cell = self.cell();
         let outcome = cell.block_on(

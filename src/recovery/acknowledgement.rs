@@ -15,7 +15,7 @@ use super::report::{AckOfUnsent, Contents, Outcome};
 use super::rtt::INITIAL_RTT;
 use super::sent_packets::{Resolved, Snapshot};
 use super::{Recovery, detection::NewlyLost};
-use crate::congestion::{AckSample, Controller};
+use crate::congestion::{AckSample, Controller, minimum_window};
 use crate::time::Time;
 use crate::wire::{AckFields, EcnCounts, PacketNumber};
 
@@ -69,6 +69,7 @@ impl Recovery {
         if ranges.clone().any(is_false) {
             return Err(AckOfUnsent);
         }
+        self.tell_sent();
         let named = ranges.clone().next().map(|range| *range.end());
         let overslept = self.has_overslept(now);
         let before = Before {
@@ -88,6 +89,8 @@ impl Recovery {
             is_newest: named > self.largest_acked,
             next,
         });
+        let is_least = self.controller.cwnd() <= minimum_window(self.mtu);
+        self.ecn.on_window(is_least);
         self.largest_acked = self.largest_acked.max(Some(largest));
         self.has_clock = self.probe_timer.count() == 0;
         self.probe_timer.on_newly_acked(now);
@@ -149,6 +152,7 @@ impl Recovery {
                 let size = u64::from(packet.size);
                 let in_flight = !packet.was_lost;
                 let sent_at = in_flight.then_some(packet.sent.sent_at);
+                self.log.note_acked(now, number, packet.was_lost);
                 newly.largest = newly.largest.max(Some((number, sent_at)));
                 if in_flight {
                     self.counts.acked += 1;

@@ -12,6 +12,7 @@ use super::episode::Episode;
 use super::prr::{Progress, Reduction};
 use crate::congestion::{Cause, Controller};
 use crate::time::Time;
+use crate::trace::Event;
 use crate::wire::PacketNumber;
 
 impl Recovery {
@@ -49,8 +50,16 @@ impl Recovery {
         });
         let oldest = self.sent.oldest_in_flight();
         let is_settled = oldest.is_none_or(|packet| packet.number >= until);
-        let is_over = is_settled && reduction.is_complete(self.bytes_in_flight);
-        if is_over || self.bytes_in_flight == 0 {
+        if is_settled && reduction.is_complete(self.bytes_in_flight) {
+            self.reduction = None;
+        }
+    }
+
+    /// Nothing is in flight any more, by an acknowledgement, by age or because the peer has moved: none will come that
+    /// could set the pace. That ends the recovery that RFC 9937 paces, as its retransmission timeout does, and the
+    /// window is what the controller says.
+    pub(super) fn end_reduction_without_flight(&mut self) {
+        if self.bytes_in_flight == 0 {
             self.reduction = None;
         }
     }
@@ -58,6 +67,7 @@ impl Recovery {
     /// Every loss of the episode was a mistake: the window is what it was (RFC 4015, RFC 9438 s4.9).
     pub(super) fn undo(&mut self, now: Time) {
         self.reduction = None;
+        self.log.note(now, || Event::Undone);
         self.controller.on_undo(now);
     }
 
@@ -75,6 +85,7 @@ impl Recovery {
         let window = self.window_packets();
         let oldest = self.sent.oldest_tracked();
         let next = self.sent.next_number();
+        self.skips.on_window(next, window);
         let settled = self.skips.settle(oldest, self.largest_acked, next, window);
         if let Some(number) = settled {
             self.lost_run.pass_over(number);

@@ -7,6 +7,7 @@ use super::report::Outcome;
 use super::sent_packets::{Oldest, Resolved};
 use crate::congestion::{Cause, Congested, Controller, LostPacket};
 use crate::time::{Deadline, Time, Timer};
+use crate::trace::Event;
 use crate::wire::PacketNumber;
 
 /// Probes for one timeout (RFC 9002 s6.2.4).
@@ -33,6 +34,7 @@ impl Recovery {
         let Some(deadline) = self.deadline().filter(|deadline| deadline.at <= now) else {
             return;
         };
+        self.tell_sent();
         if deadline.why == Timer::Loss {
             self.detect_losses(now, self.bytes_in_flight, out);
             self.probe_timer.on_lost_by_age(now);
@@ -55,7 +57,9 @@ impl Recovery {
                     why: Timer::Loss,
                 },
                 None => Deadline {
-                    at: self.probe_timer.deadline(&self.rtt, self.max_ack_delay),
+                    at: self
+                        .probe_timer
+                        .deadline(&self.rtt, self.max_ack_delay, oldest.sent_at),
                     why: Timer::Probe,
                 },
             },
@@ -85,6 +89,10 @@ impl Recovery {
             let Some(lost) = self.sent.lose_oldest(now) else {
                 break;
             };
+            self.log.note(now, || Event::Lost {
+                number: packet.number,
+                trigger: loss::trigger(overtaken_by, threshold),
+            });
             if lost.contents.marked {
                 self.ecn.on_marked_lost(packet.number, self.next_number());
             }
@@ -169,6 +177,13 @@ impl Recovery {
     }
 
     fn tell_congestion(&mut self, now: Time, cause: Cause, inflight: u64) {
+        self.log.note(now, || {
+            Event::Congested(match cause {
+                Cause::Loss => "loss",
+                Cause::Mark => "mark",
+                Cause::Persistent => "persistent",
+            })
+        });
         self.controller.on_congestion(&Congested {
             now,
             cause,

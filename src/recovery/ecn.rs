@@ -28,6 +28,9 @@ use crate::wire::{EcnCounts, PacketNumber};
 
 /// Packets that a test marks; as many lost in a row are no accident (RFC 9000 A.4).
 const TEST_PACKETS: u8 = 10;
+/// Packets in a row that met congestion, all while the window was as small as it gets: some thirty round trips. A router
+/// that is so congested cannot be relieved by this sender any more but by dropping what it sends.
+const HOPELESS_PACKETS: u8 = 64;
 
 /// How far the trust in a path's ECN goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -96,6 +99,8 @@ pub struct EcnValidation {
     congested: u8,
     /// A packet of this path came with the mark that it left with.
     is_kept: bool,
+    /// Packets that met congestion since one had not, or since the window was wider than its least.
+    in_vain: u8,
     /// Packets that met congestion, on all paths.
     ce: u64,
 }
@@ -109,6 +114,7 @@ impl EcnValidation {
         self.lost_in_row = 0;
         self.congested = 0;
         self.is_kept = false;
+        self.in_vain = 0;
     }
 
     /// The path is another one: what was learnt of the old one does not count.
@@ -207,9 +213,25 @@ impl EcnValidation {
     fn suspect(&mut self, ce: u64, is_kept: bool) {
         self.is_kept |= is_kept;
         let ce = u8::try_from(ce).unwrap_or(u8::MAX);
+        self.in_vain = if is_kept {
+            0
+        } else {
+            self.in_vain.saturating_add(ce)
+        };
         self.congested = self.congested.saturating_add(ce);
         if !self.is_kept && self.congested >= TEST_PACKETS {
             self.fail("everything is marked");
+        }
+    }
+
+    /// Marks were answered, and the window is at its least now, or is not. A box that begins to mark everything in
+    /// mid-transfer would hold it there for ever: without marks the path shows by drops whether it is congested, and a
+    /// sender that cannot slow down any more must let it drop (RFC 3168 s6.1.2, RFC 9000 s13.4.2).
+    pub fn on_window(&mut self, is_least: bool) {
+        if !is_least {
+            self.in_vain = 0;
+        } else if self.in_vain >= HOPELESS_PACKETS && self.may_mark() {
+            self.fail("everything is marked, however little is sent");
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::reorder::Threshold;
 use super::sent_packets::Oldest;
 use crate::time::Time;
+use crate::trace::LossTrigger;
 use crate::wire::PacketNumber;
 
 /// What becomes of a packet in flight.
@@ -19,14 +20,28 @@ pub(super) enum Verdict {
 /// Judges a packet in flight, overtaken by so many numbers, none if it is 0. Older packets never fare better
 /// than newer ones.
 pub(super) fn judge(now: Time, packet: Oldest, overtaken_by: u64, threshold: Threshold) -> Verdict {
-    let too_far = threshold
-        .packets
-        .is_some_and(|packets| overtaken_by >= packets);
+    let too_far = is_too_far(overtaken_by, threshold);
     let too_old = lost_at(packet, overtaken_by, threshold.age).is_some_and(|at| at <= now);
     if too_far || too_old {
         Verdict::Lost
     } else {
         Verdict::Waiting
+    }
+}
+
+/// Whether so many numbers ahead are a sign of loss, whatever the time.
+fn is_too_far(overtaken_by: u64, threshold: Threshold) -> bool {
+    threshold
+        .packets
+        .is_some_and(|packets| overtaken_by >= packets)
+}
+
+/// By which rule a packet is lost that is.
+pub(super) fn trigger(overtaken_by: u64, threshold: Threshold) -> LossTrigger {
+    if is_too_far(overtaken_by, threshold) {
+        LossTrigger::Reordering
+    } else {
+        LossTrigger::Time
     }
 }
 

@@ -14,6 +14,11 @@ use crate::time::Time;
 const BURST_NANOS: u64 = 2_000_000;
 /// The bucket never holds more, unless two datagrams are more.
 const BURST_BYTES_MAX: u64 = 256 << 10;
+/// Data that waited for its quantum, and for nothing else, keeps what it earned for so long after that was complete.
+/// Timers come so late where the clock is coarse (15.6 ms) or the machine busy: with a bucket of two milliseconds a
+/// wake-up that is eight late would lose three quarters of the rate, and a controller that measures the rate would
+/// take that for the path's, over and over.
+const LATE_NANOS: u64 = 16_000_000;
 /// Time whose worth of bytes one quantum is: two wake-ups for each filling of the bucket.
 const QUANTUM_NANOS: u64 = 1_000_000;
 /// Below this rate (100 Mbit/s) a quantum has few datagrams, because routers that limit a rate drop the tail of
@@ -21,8 +26,10 @@ const QUANTUM_NANOS: u64 = 1_000_000;
 const FAST: u64 = 12_500_000;
 /// How many.
 const SLOW_QUANTUM_DATAGRAMS: u64 = 8;
-/// What leaves at once where nothing is paced, between two acknowledgements, unless half the window is more.
-const UNPACED_BURST: u64 = 64 << 10;
+/// What leaves at once where nothing is paced, between two acknowledgements, unless half the window is more: what a
+/// peer allows at first. With one batch (64 KiB) a window of two never filled, and so never grew: one batch, one
+/// acknowledgement, and each side asleep for half of the time (loopback, 1.1 GB/s).
+const UNPACED_BURST: u64 = 256 << 10;
 /// The least datagrams in a quantum, where the path is slow. The bucket has room for one more than a quantum: if
 /// a quantum filled it, every wake-up that comes late, and all do, would lose what was earned meanwhile.
 const DATAGRAMS_MIN: u64 = 2;
@@ -69,6 +76,8 @@ pub struct Pacer {
     updated: Time,
     /// A quantum is used up: the next one leaves when it is complete.
     exhausted: bool,
+    /// Data waits for that alone: whatever more time goes by is a wake-up that comes late.
+    is_awaited: bool,
 }
 
 impl Pacer {
@@ -85,6 +94,7 @@ impl Pacer {
             credit: 0,
             updated: Time::ZERO,
             exhausted: false,
+            is_awaited: false,
         };
         pacer.resize();
         pacer.restart(Time::ZERO);
@@ -112,7 +122,7 @@ impl Pacer {
         self.rate = rate;
         self.resize();
         if paced_before {
-            self.credit = self.credit.min(to_credit(self.capacity));
+            self.credit = self.credit.min(to_credit(self.held()));
         }
     }
 
@@ -161,6 +171,16 @@ impl Pacer {
         self.credit = to_credit(self.mtu.saturating_mul(datagrams));
         self.updated = now;
         self.exhausted = false;
+        self.is_awaited = false;
+    }
+
+    /// All that may leave has left; `is_awaited`: more data waits, for this pacer alone.
+    pub fn on_drained(&mut self, is_awaited: bool) {
+        if self.is_awaited && !is_awaited {
+            // What a late wake-up found and did not spend is no credit for a later burst.
+            self.credit = self.credit.min(to_credit(self.capacity));
+        }
+        self.is_awaited = is_awaited;
     }
 
     /// When `size` bytes may leave; `None` for now. `room`: all that may leave before the next
@@ -201,7 +221,7 @@ impl Pacer {
 
     /// The credit at `now`. Time fills the bucket; what it holds above that (a first burst) it keeps.
     fn credit_at(&self, now: Time) -> i64 {
-        let full = to_credit(self.capacity);
+        let full = to_credit(self.held());
         if self.credit >= full {
             return self.credit;
         }
@@ -209,6 +229,15 @@ impl Pacer {
         let earned = self.rate.saturating_mul(elapsed);
         let earned = i64::try_from(earned).unwrap_or(i64::MAX);
         self.credit.saturating_add(earned).min(full)
+    }
+
+    /// Bytes that the bucket holds now: more than usual for data that waits, unless bursts are to be short.
+    fn held(&self) -> u64 {
+        if !self.is_awaited || self.burst_max < BURST_SEGMENTS {
+            return self.capacity;
+        }
+        let late = worth(self.rate, LATE_NANOS).min(BURST_BYTES_MAX);
+        late.max(self.capacity)
     }
 
     /// Bucket and quantum for the current rate: whole datagrams, the quantum within one batch.

@@ -20,10 +20,16 @@ pub(super) fn timeout(rtt: &RttEstimator, delay: Duration) -> Duration {
 
 /// The probe timer: armed by what is sent and by what is newly acknowledged or lost, not by
 /// acknowledgements that say nothing new.
+///
+/// What is sent does not put it off for ever: the oldest packet in flight is acknowledged in its time, too, or there is
+/// silence (RFC 6298 s5.1, s5.3; RFC 9002 s6.2.1 starts anew with every packet). A window of two round trips would
+/// otherwise be sent to its end before anybody asks why nothing comes back.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ProbeTimer {
-    /// When it was armed last.
+    /// When it was armed last, by whatever.
     armed_at: Time,
+    /// When it was armed last by something else than a packet that left.
+    heard_at: Time,
     /// Timeouts since something was acknowledged.
     count: u32,
     /// The newest packet asked for an answer at once.
@@ -39,19 +45,24 @@ impl ProbeTimer {
 
     /// A packet was newly acknowledged: the path works.
     pub(super) fn on_newly_acked(&mut self, now: Time) {
-        self.armed_at = now;
+        self.rearm(now);
         self.count = 0;
     }
 
     /// The timer fired; the next one is later even if nothing can be sent now.
     pub(super) fn on_fired(&mut self, now: Time) {
-        self.armed_at = now;
+        self.rearm(now);
         self.count = self.count.saturating_add(1);
     }
 
     /// Packets were declared lost by age: their repair is on its way, and is given its time.
     pub(super) fn on_lost_by_age(&mut self, now: Time) {
+        self.rearm(now);
+    }
+
+    fn rearm(&mut self, now: Time) {
         self.armed_at = now;
+        self.heard_at = now;
     }
 
     /// Timeouts since something was acknowledged.
@@ -64,14 +75,21 @@ impl ProbeTimer {
         self.count = 0;
     }
 
-    /// When it fires, if something is in flight.
-    pub(super) fn deadline(&self, rtt: &RttEstimator, max_ack_delay: Duration) -> Time {
+    /// When it fires, if something is in flight, the oldest of it sent at `oldest`.
+    pub(super) fn deadline(
+        &self,
+        rtt: &RttEstimator,
+        max_ack_delay: Duration,
+        oldest: Time,
+    ) -> Time {
+        let patient = backed_off(timeout(rtt, max_ack_delay), self.count);
+        let latest = self.heard_at.max(oldest) + patient;
         let delay = if self.prompt {
             Duration::ZERO
         } else {
             max_ack_delay
         };
-        self.armed_at + backed_off(timeout(rtt, delay), self.count)
+        latest.min(self.armed_at + backed_off(timeout(rtt, delay), self.count))
     }
 }
 
@@ -87,6 +105,8 @@ mod tests {
     use super::*;
 
     const DELAY: Duration = Duration::from_millis(8);
+    /// An oldest packet that plays no part.
+    const LATEST: Time = Time::from_millis(1 << 40);
 
     fn rtt_of(millis: u64) -> RttEstimator {
         let mut rtt = RttEstimator::default();
@@ -114,9 +134,26 @@ mod tests {
         let rtt = rtt_of(40);
         let mut timer = ProbeTimer::default();
         timer.on_sent(Time::from_millis(100), true);
-        assert_eq!(timer.deadline(&rtt, DELAY), Time::from_millis(141));
+        assert_eq!(timer.deadline(&rtt, DELAY, LATEST), Time::from_millis(141));
         timer.on_sent(Time::from_millis(100), false);
-        assert_eq!(timer.deadline(&rtt, DELAY), Time::from_millis(149));
+        assert_eq!(timer.deadline(&rtt, DELAY, LATEST), Time::from_millis(149));
+    }
+
+    /// A window of several round trips that is sent into silence: the oldest packet's time counts.
+    #[test]
+    fn what_leaves_does_not_put_it_off_for_ever() {
+        let rtt = rtt_of(40);
+        let mut timer = ProbeTimer::default();
+        timer.on_newly_acked(Time::from_millis(100));
+        for millis in (100..200).step_by(5) {
+            timer.on_sent(Time::from_millis(millis), false);
+            let oldest = Time::from_millis(90);
+            let due = timer.deadline(&rtt, DELAY, oldest);
+            assert_eq!(due, Time::from_millis(149), "since the last news");
+            let oldest = Time::from_millis(100).max(Time::from_millis(millis - 20));
+            let due = timer.deadline(&rtt, DELAY, oldest);
+            assert_eq!(due, oldest + timeout(&rtt, DELAY), "since the oldest left");
+        }
     }
 
     #[test]
@@ -140,10 +177,19 @@ mod tests {
         let mut timer = ProbeTimer::default();
         timer.on_sent(Time::from_millis(0), true);
         timer.on_fired(Time::from_millis(41));
-        assert_eq!(timer.deadline(&rtt, DELAY), Time::from_millis(41 + 82));
+        assert_eq!(
+            timer.deadline(&rtt, DELAY, LATEST),
+            Time::from_millis(41 + 82)
+        );
         timer.on_fired(Time::from_millis(123));
-        assert_eq!(timer.deadline(&rtt, DELAY), Time::from_millis(123 + 164));
+        assert_eq!(
+            timer.deadline(&rtt, DELAY, LATEST),
+            Time::from_millis(123 + 164)
+        );
         timer.on_newly_acked(Time::from_millis(130));
-        assert_eq!(timer.deadline(&rtt, DELAY), Time::from_millis(130 + 41));
+        assert_eq!(
+            timer.deadline(&rtt, DELAY, LATEST),
+            Time::from_millis(130 + 41)
+        );
     }
 }

@@ -16,6 +16,8 @@ pub struct Contents {
     pub fin: bool,
     /// It was a path-MTU probe of this many bytes; its loss is no sign of congestion.
     pub mtu_probe: Option<u16>,
+    /// A datagram of the application, which is not repeated.
+    pub dgram: bool,
     /// It left with an ECN mark, ECT(0): the peer must count it when it arrives.
     pub marked: bool,
 }
@@ -100,6 +102,8 @@ pub struct RecoverySnapshot {
     pub rttvar: Duration,
     /// Smallest round trip.
     pub min_rtt: Option<Duration>,
+    /// Latest round trip.
+    pub latest_rtt: Option<Duration>,
     /// Congestion window, bytes.
     pub cwnd: u64,
     /// Slow-start threshold, bytes; `u64::MAX` before the first loss.

@@ -86,6 +86,11 @@ impl RttEstimator {
             .map_or(Duration::ZERO, |estimate| estimate.rttvar)
     }
 
+    /// The latest round trip; `None` before the first sample.
+    pub fn latest(&self) -> Option<Duration> {
+        self.estimate.map(|estimate| estimate.latest)
+    }
+
     /// The smallest round trip of the last minutes; `None` before the first sample.
     pub fn min_rtt(&self) -> Option<Duration> {
         self.lately.smallest()

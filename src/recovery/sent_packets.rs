@@ -26,6 +26,7 @@ use crate::time::Time;
 use crate::wire::{Offset, PacketNumber, range_len};
 
 use batches::Batches;
+pub(super) use batches::Mark;
 
 pub use batches::Snapshot;
 
@@ -89,6 +90,7 @@ struct Record {
     size: u16,
     fin: bool,
     mtu_probe: bool,
+    dgram: bool,
     marked: bool,
     lost: bool,
 }
@@ -212,6 +214,7 @@ impl SentPackets {
         let mut below = high + 1;
         while below > low {
             let index = below - 1;
+            visit();
             below = match self.slots[index] {
                 Slot::Acked { skip } => self.step_over(index, skip),
                 Slot::Tracked(record) => {
@@ -252,6 +255,7 @@ impl SentPackets {
         };
         let resolved = record.resolved(self.batches.get(record.batch));
         record.lost = true;
+        visit();
         self.in_flight -= 1;
         self.note_loss(now, self.number_of(self.resolved));
         self.settle();
@@ -265,23 +269,30 @@ impl SentPackets {
         }
     }
 
-    /// Takes the newest packet back if it is in flight and not below `from`: it has not left after all, and
-    /// its number is the next one again.
-    pub fn unsend_newest(&mut self, from: PacketNumber) -> Option<Resolved> {
+    /// Takes the newest packet back, if it is in flight: it has not left after all, and its number is the next one
+    /// again. What was kept for its batch is put right by [`SentPackets::restore`], which must follow.
+    pub(super) fn unsend_newest(&mut self) -> Option<Resolved> {
         let newest = self.slots.len().checked_sub(1)?;
         let Slot::Tracked(record) = self.slots[newest] else {
             return None;
         };
-        if self.number_of(newest) < from || record.lost {
+        if record.lost {
             return None;
         }
         let resolved = record.resolved(self.batches.get(record.batch));
         self.slots.pop_back();
         self.in_flight -= 1;
-        if self.slots.is_empty() {
-            self.batches.clear();
-        }
         Some(resolved)
+    }
+
+    /// What sending more changes beside the packets themselves.
+    pub(super) fn mark(&self) -> Mark {
+        self.batches.mark()
+    }
+
+    /// Everything sent since `mark` was taken back, and nothing else happened.
+    pub(super) fn restore(&mut self, mark: Mark) {
+        self.batches.restore(mark);
     }
 
     /// Forgets the packets that were declared lost at or before the time that `declared` answers; it is
@@ -308,6 +319,13 @@ impl SentPackets {
         }
     }
 
+    /// Gives back the memory of an empty ring; for a connection that has been quiet for a while.
+    pub fn shrink(&mut self) {
+        if self.slots.is_empty() {
+            self.clear();
+        }
+    }
+
     /// Forgets everything but the next number, and gives the memory back.
     pub fn clear(&mut self) {
         self.first = self.next_number();
@@ -328,6 +346,7 @@ impl SentPackets {
     /// Restores the invariant after a slot was resolved.
     fn settle(&mut self) {
         while self.resolved < self.slots.len() && !self.is_in_flight(self.resolved) {
+            visit();
             self.resolved += 1;
         }
         self.trim();
@@ -353,6 +372,7 @@ impl SentPackets {
 
     fn drop_first(&mut self) {
         debug_assert!(self.resolved > 0, "a packet in flight is not forgotten");
+        visit();
         self.slots.pop_front();
         self.resolved -= 1;
         self.first = self.first.next();
@@ -384,6 +404,25 @@ impl SentPackets {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Slots that this thread has looked at: the work that was done, whatever the machine.
+    static VISITS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// A slot is looked at.
+#[inline]
+fn visit() {
+    #[cfg(test)]
+    VISITS.with(|visits| visits.set(visits.get() + 1));
+}
+
+/// Slots that this thread has looked at so far.
+#[cfg(test)]
+pub(super) fn visits() -> u64 {
+    VISITS.with(std::cell::Cell::get)
+}
+
 /// One past the slot to look at after stepping down `skip` slots from `index`.
 fn below(index: usize, skip: u32) -> usize {
     let skip = usize::try_from(skip).unwrap_or(usize::MAX);
@@ -411,6 +450,7 @@ impl Record {
             size: packet.size,
             fin: contents.fin,
             mtu_probe: contents.mtu_probe.is_some(),
+            dgram: contents.dgram,
             marked: contents.marked,
             lost: false,
         }
@@ -430,6 +470,7 @@ impl Record {
             data: self.data(),
             fin: self.fin,
             mtu_probe: self.mtu_probe.then_some(self.len),
+            dgram: self.dgram,
             marked: self.marked,
         }
     }

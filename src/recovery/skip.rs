@@ -21,12 +21,21 @@ const KEY: u64 = 0x736b_6970_6e75_6d62;
 #[derive(Debug)]
 pub(super) struct Skips {
     seed: u64,
-    /// Numbers left out so far.
+    /// Places drawn so far.
     count: u64,
-    /// The number left out last, until it is settled.
-    left_out: Option<PacketNumber>,
-    /// From this number on the next one may be left out; `None` while the last is not settled.
-    due: Option<PacketNumber>,
+    place: Place,
+}
+
+/// The next number to be left out, or the last one.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// From this number on the next one may be left out.
+    Due(PacketNumber),
+    /// It was left out, and is not settled.
+    LeftOut(PacketNumber),
+    /// None ever is.
+    #[cfg(test)]
+    Never,
 }
 
 impl Skips {
@@ -36,35 +45,53 @@ impl Skips {
         let mut skips = Skips {
             seed,
             count: 0,
-            left_out: None,
-            due: None,
+            place: Place::Due(first),
         };
         skips.draw(first, window);
         skips
     }
 
+    /// No number is ever left out: for tests that tell packets by their numbers.
+    #[cfg(test)]
+    pub(super) fn never() -> Self {
+        Skips {
+            seed: 0,
+            count: 0,
+            place: Place::Never,
+        }
+    }
+
     /// Whether `next` is to be left out, behind so many packets in flight. Not behind a lone one: a window that
     /// holds a single packet does not grow by lies about it, and a dialogue shall not be answered twice.
     pub(super) fn is_due(&self, next: PacketNumber, in_flight: usize) -> bool {
-        in_flight > 1 && self.due.is_some_and(|due| next >= due)
+        in_flight > 1 && self.due().is_some_and(|due| next >= due)
     }
 
     /// `number` is left out.
     pub(super) fn on_left_out(&mut self, number: PacketNumber) {
-        self.count += 1;
-        self.left_out = Some(number);
-        self.due = None;
+        self.place = Place::LeftOut(number);
+    }
+
+    /// From where on the next one is left out; `None` while the last is not settled.
+    fn due(&self) -> Option<PacketNumber> {
+        match self.place {
+            Place::Due(due) => Some(due),
+            _ => None,
+        }
     }
 
     /// The number left out last, if it is not settled.
     pub(super) fn left_out(&self) -> Option<PacketNumber> {
-        self.left_out
+        match self.place {
+            Place::LeftOut(number) => Some(number),
+            _ => None,
+        }
     }
 
     /// How many of the numbers between these two were left out.
     pub(super) fn between(&self, low: PacketNumber, high: PacketNumber) -> u64 {
         u64::from(
-            self.left_out
+            self.left_out()
                 .is_some_and(|number| low < number && number < high),
         )
     }
@@ -80,21 +107,37 @@ impl Skips {
         window: u64,
     ) -> Option<PacketNumber> {
         let settled = self
-            .left_out
+            .left_out()
             .filter(|&number| number < oldest && Some(number) < largest)?;
-        self.left_out = None;
         self.draw(next, window);
         Some(settled)
     }
 
+    /// The window holds `window` packets from `next` on. If it has shrunk so far that the next number would be left out
+    /// only after more than two of it, another place is drawn, which is nearer: a window that shrinks step by step
+    /// never puts it off.
+    pub(super) fn on_window(&mut self, next: PacketNumber, window: u64) {
+        let furthest = next.plus(span(window).1);
+        if self.due().is_some_and(|due| due > furthest) {
+            self.draw(next, window);
+        }
+    }
+
     /// The next one is due after half a window to two windows.
     fn draw(&mut self, next: PacketNumber, window: u64) {
-        let least = (window / 2).max(1);
-        let span = window.saturating_mul(2).max(least) - least + 1;
+        let (least, most) = span(window);
         let mut hasher = SipHasher13::new_with_keys(self.seed, KEY);
         hasher.write_u64(self.count);
-        self.due = Some(next.plus(least + hasher.finish() % span));
+        self.count += 1;
+        let places = (most - least).saturating_add(1);
+        self.place = Place::Due(next.plus(least + hasher.finish() % places));
     }
+}
+
+/// The least and the most packets from one number left out to the next.
+fn span(window: u64) -> (u64, u64) {
+    let least = (window / 2).max(1);
+    (least, window.saturating_mul(2).max(least))
 }
 
 #[cfg(test)]
@@ -130,8 +173,8 @@ mod tests {
     fn windows_of_every_size_have_a_place() {
         for window in [0, 1, 2, 3, u64::MAX / 2, u64::MAX] {
             let skips = Skips::new(7, number(0), window);
-            assert!(skips.due >= Some(number(1)));
-            assert!(skips.due <= Some(number(window.saturating_mul(2).max(1))));
+            assert!(skips.due() >= Some(number(1)));
+            assert!(skips.due() <= Some(number(window.saturating_mul(2).max(1))));
         }
     }
 
@@ -165,6 +208,38 @@ mod tests {
         assert!(skips.is_due(number(50), 10));
     }
 
+    /// K15: one in a window, also in the one that is left after a collapse.
+    #[test]
+    fn a_window_that_collapses_brings_the_next_place_near() {
+        for seed in 0..1_000 {
+            let mut skips = Skips::new(seed, number(0), 10_000);
+            let next = number(17);
+            skips.on_window(next, 2);
+            let due = skips.due().unwrap();
+            assert!(due > next && due <= next.plus(4), "{due:?}");
+            // A wider window changes nothing, nor does one that still has it within reach.
+            skips.on_window(next, 2);
+            skips.on_window(next, 20_000);
+            assert_eq!(skips.due(), Some(due));
+        }
+    }
+
+    /// Whatever the window does, the place only comes nearer: it cannot be put off for ever.
+    #[test]
+    fn windows_that_shrink_step_by_step_put_nothing_off() {
+        for seed in 0..200 {
+            let mut skips = Skips::new(seed, number(0), 1_000);
+            let mut due = skips.due().unwrap();
+            for n in 0..999 {
+                skips.on_window(number(n), 1_000 - n);
+                let now = skips.due().unwrap();
+                assert!(now <= due, "{now:?} after {due:?}");
+                due = now;
+            }
+            assert!(due <= number(1_002));
+        }
+    }
+
     #[test]
     fn it_counts_as_no_packet_between_two_others() {
         let mut skips = Skips::new(1, number(0), 10);
@@ -181,7 +256,7 @@ mod tests {
             let mut next = number(0);
             (0..50)
                 .map(|_| {
-                    let due = skips.due.unwrap();
+                    let due = skips.due().unwrap();
                     let interval = due.since(next);
                     next = due.next();
                     skips.on_left_out(due);

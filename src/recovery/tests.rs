@@ -5,6 +5,7 @@ mod loop_simulation;
 mod model;
 mod repair;
 mod told;
+mod unsend;
 
 use std::ops::RangeInclusive;
 
@@ -56,7 +57,7 @@ impl Script {
     fn new() -> Self {
         let mut recovery = Recovery::new(number(0), Congestion::NewReno, Setup::new(MTU));
         // Numbers are told by the packet here: none is left out.
-        recovery.skips = Skips::new(0, number(u64::MAX), 0);
+        recovery.skips = Skips::never();
         let out = Outcome::default();
         Script { recovery, out }
     }
@@ -218,13 +219,9 @@ fn a_lost_packet_is_forgotten_after_two_round_trips_or_a_probe_timeout() {
     script.ack(at(100), &[1..=3]);
     let rtt = script.recovery.rtt().srtt().unwrap();
     let kept = (rtt * 2).max(script.recovery.pto());
-    script
-        .recovery
-        .on_sent(at(100) + kept - ms(1), next_packet(&script.recovery), false);
+    script.recovery.begin_batch(at(100) + kept - ms(1));
     assert_eq!(script.recovery.oldest_tracked(), number(0));
-    script
-        .recovery
-        .on_sent(at(100) + kept, next_packet(&script.recovery), false);
+    script.recovery.begin_batch(at(100) + kept);
     assert_eq!(script.recovery.oldest_tracked(), number(4));
     script.ack(at(101) + kept, &[0..=3]);
     assert_eq!(script.acked(), [0; 0]);
@@ -447,6 +444,8 @@ fn an_arrival_in_between_or_a_shorter_time_is_not_persistent() {
 
     let mut script = Script::with_rtt(100);
     script.send(at(0), 1);
+    let (due, _) = script.deadline().unwrap();
+    script.timeout(due);
     script.send(at(0) + script.recovery.pto() * 2, 5);
     script.ack(at(0) + limit, &[5..=5]);
     assert_eq!(script.lost(), [0, 1, 2]);
@@ -600,7 +599,12 @@ fn an_idle_connection_holds_almost_nothing() {
     script.ack(at(200), &[20_000..=20_001, 2..=19_999]);
     assert_eq!(script.recovery.snapshot().packets_in_flight, 0);
     assert!(script.recovery.sent.memory() < 512);
-    assert!(size_of::<Recovery>() <= 888, "{}", size_of::<Recovery>());
+    let log = size_of::<crate::trace::Log>();
+    assert!(
+        size_of::<Recovery>() <= 888 + log,
+        "{}",
+        size_of::<Recovery>()
+    );
 }
 
 /// A process that was stopped finds old acknowledgements in its socket: their age is no round trip.

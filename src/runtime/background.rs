@@ -3,19 +3,17 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
-use mio::Poll;
 
 use super::mailbox::Mailbox;
+use super::platform::{Builder, Poll, Waker};
 use super::shard::{Shard, WAKER};
-use super::turn::{Flow, Turns};
+use super::turn::{Flow, Patience, Turns};
 use crate::endpoint::Endpoint;
 
 /// A shard with everything but somebody who serves it.
 pub(crate) fn prepare(endpoint: Endpoint) -> io::Result<Arc<Shard>> {
     let poll = Poll::new()?;
-    let waker = mio::Waker::new(poll.registry(), WAKER)?;
+    let waker = Waker::new(poll.registry(), WAKER)?;
     let registry = poll.registry().try_clone()?;
     let shard = Arc::new(Shard::new(endpoint, registry, Mailbox::new(waker)));
     shard.baton.begin(Turns::new(shard.clone(), poll));
@@ -30,7 +28,7 @@ pub(crate) fn serve(shard: &Arc<Shard>) -> io::Result<()> {
     }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let served = shard.clone();
-    thread::Builder::new()
+    Builder::new()
         .name(format!("aqueduct-{number}"))
         .spawn(move || run(served))?;
     Ok(())
@@ -41,7 +39,7 @@ fn run(shard: Arc<Shard>) {
     let _ending = Ending(shard.clone());
     while let Some(mut turns) = shard.baton.take_for_background() {
         while !shard.baton.is_asked() {
-            match turns.turn(None) {
+            match turns.turn(&mut Patience::default()) {
                 Ok(Flow::Continue) => {}
                 Ok(Flow::Stop) => return,
                 Err(error) => {

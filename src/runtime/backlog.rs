@@ -1,15 +1,17 @@
 //! Connections that wait for `accept`.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 #[cfg(feature = "_tasks")]
 use std::task::{Context, Poll};
 
 use super::cell::{Blocked, Limit, Owner};
-use super::leader::{Baton, Rank, Standing, Waiting};
+use super::leader::{Baton, Standing, Waiting};
+use super::platform::{Mutex, MutexGuard};
 use super::shard::Shard;
 #[cfg(feature = "_tasks")]
 use super::tasks::Seat;
+use super::turn::Wish;
 use super::waiters::Waiters;
 use super::{clock, lock};
 use crate::config::Config;
@@ -79,7 +81,8 @@ impl Backlog {
             if limit == Limit::Now {
                 return Err(Blocked::Nonblocking);
             }
-            let waiting = waiting.get_or_insert_with(|| Baton::enter(shard, Rank::Accept));
+            let waiting = waiting
+                .get_or_insert_with(|| Baton::enter(shard, Wish::Arrival, self.config.busy_poll()));
             let (again, in_time) = self.wait_as(waiting, state, deadline);
             state = again;
             if !in_time {

@@ -1,8 +1,7 @@
 //! Buffers to build batches in: as many as threads that build at once, not as many as connections.
 
-use std::sync::Mutex;
-
 use super::lock;
+use super::platform::Mutex;
 use crate::wire::Batch;
 
 /// Buffers that are kept for later; more than that many threads at once allocate their own.

@@ -4,19 +4,21 @@
 //! thread, tells the waiters, and moves its deadline. So a write needs no other thread to leave.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::{self, ThreadId};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::leader::{Baton, Rank, Standing, Waiting};
+use super::leader::{Baton, Standing, Waiting};
+use super::platform::{Mutex, MutexGuard, ThreadId, current_id};
 use super::port::{Port, Sent, Stall};
 use super::shard::Shard;
+use super::turn::Wish;
 use super::waiters::Waiters;
 use super::{clock, lock};
 use crate::connection::{Connection, Event, Farewell, Linger};
 use crate::endpoint::Handle;
 use crate::error::{CloseReason, ResetCode};
 use crate::time::{Deadline, Time, Timer};
+use crate::trace::Tracer;
 use crate::wire::{Batch, ConnectionId};
 
 /// How often one drain looks at transmits, events and timeouts in turn, before it leaves the rest to the
@@ -66,6 +68,7 @@ pub(crate) struct CellState {
     closed: bool,
     /// The loop ended and left it behind.
     pub(super) orphaned: bool,
+    tracer: Tracer,
 }
 
 /// What the owner set; clones of a stream share it.
@@ -111,6 +114,8 @@ pub(crate) struct News {
     writers: bool,
     delivered: bool,
     wake_loop: bool,
+    /// The quantum was used up, and perhaps more wants to leave.
+    more: bool,
 }
 
 impl Cell {
@@ -118,9 +123,10 @@ impl Cell {
         shard: Arc<Shard>,
         port: Arc<Port>,
         handle: Handle,
-        connection: Connection,
+        mut connection: Connection,
         local: SocketAddr,
     ) -> Self {
+        let tracer = connection.open_trace(local, clock::wall);
         Cell {
             handle,
             peer: connection.remote(),
@@ -138,6 +144,7 @@ impl Cell {
                 leader: None,
                 closed: false,
                 orphaned: false,
+                tracer,
             }),
             readers: Waiters::default(),
             writers: Waiters::default(),
@@ -186,7 +193,10 @@ impl Cell {
                 Limit::Never => None,
                 Limit::After(wait) => Some(*deadline.get_or_insert_with(|| clock::now() + wait)),
             };
-            let waiting = waiting.get_or_insert_with(|| Baton::enter(&self.shard, Rank::Stream));
+            let waiting = waiting.get_or_insert_with(|| {
+                let busy_poll = state.connection.config().busy_poll();
+                Baton::enter(&self.shard, Wish::Packet(self.handle), busy_poll)
+            });
             let (again, in_time) = self.wait_as(waiting, side, state, until);
             state = again;
             if !in_time {
@@ -210,7 +220,7 @@ impl Cell {
             return (state, false);
         }
         // From here on whoever changes the connection wakes the poll, not only the waiters.
-        state.leader = Some(thread::current().id());
+        state.leader = Some(current_id());
         drop(state);
         match waiting.standing() {
             Standing::Leads => waiting.turn(until),
@@ -227,20 +237,32 @@ impl Cell {
     }
 
     /// Sends what there is to send, wakes who waits, moves the deadline, tells the shard (contract C1).
-    pub(crate) fn drain(self: &Arc<Self>, mut state: MutexGuard<'_, CellState>, now: Time) {
-        state.touched = false;
+    pub(crate) fn drain(self: &Arc<Self>, state: MutexGuard<'_, CellState>, now: Time) {
+        self.drain_some(state, now, usize::MAX);
+    }
+
+    /// As [`Cell::drain`], but sends no further batch once `quantum` bytes have left; then it stays touched, and the
+    /// answer is true: it must be drained again before anybody sleeps.
+    pub(crate) fn drain_some(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, CellState>,
+        now: Time,
+        quantum: usize,
+    ) -> bool {
         let mut news = News::default();
         let mut batch = self.shard.batches.take();
         for _ in 0..DRAIN_ROUNDS_MAX {
-            self.transmit(&mut state, now, &mut batch, &mut news);
+            news.more = self.transmit(&mut state, now, &mut batch, quantum, &mut news);
             state.take_events(&mut news);
             // What waits for the peer is the loop's: the peer's answer may lie in the socket, unread.
-            if !state.is_due(now) || state.connection.is_overdue(now) {
+            if news.more || !state.is_due(now) || state.connection.is_overdue(now) {
                 break;
             }
             state.connection.handle_timeout(now);
         }
+        state.touched = news.more;
         self.move_deadline(&mut state, &mut news);
+        state.write_trace();
         // Waiters are counted under the lock, and woken after it: they need it at once.
         let readers = news.readers && self.readers.any();
         let writers = news.writers && self.writers.any();
@@ -264,27 +286,32 @@ impl Cell {
             self.shard.mailbox.wake();
         }
         self.shard.settle(self, now, &news);
+        news.more
     }
 
+    /// Sends until there is nothing more to send, or `quantum` bytes have left; whether it was the latter.
     fn transmit(
         self: &Arc<Self>,
         state: &mut CellState,
         now: Time,
         batch: &mut Batch,
+        quantum: usize,
         news: &mut News,
-    ) {
-        loop {
+    ) -> bool {
+        let mut left = 0;
+        while left < quantum {
             if self.port.is_stalled() {
                 if state.parked || self.port.park(self) {
                     state.parked = true;
-                    return;
+                    return false;
                 }
                 continue;
             }
             batch.clear();
             let Some(to) = state.connection.poll_transmit(now, batch) else {
-                return;
+                return false;
             };
+            left += batch.bytes().len();
             match self.port.send(now, &to, batch) {
                 Sent::All => {}
                 Sent::Stalled(why) => news.stall = Some(why),
@@ -296,6 +323,7 @@ impl Cell {
                 }
             }
         }
+        true
     }
 
     fn move_deadline(&self, state: &mut CellState, news: &mut News) {
@@ -412,6 +440,11 @@ impl CellState {
         self.latest
     }
 
+    /// Writes what the connection did, if somebody wants to know.
+    fn write_trace(&mut self) {
+        self.connection.write_trace(&mut self.tracer);
+    }
+
     /// Whether a deadline of the connection has come.
     fn is_due(&self, now: Time) -> bool {
         let due = self.connection.poll_timeout();
@@ -420,8 +453,7 @@ impl CellState {
 
     /// Whether a thread other than this one sleeps in the poll for this connection's sake.
     fn is_led_by_another(&self) -> bool {
-        self.leader
-            .is_some_and(|leader| leader != thread::current().id())
+        self.leader.is_some_and(|leader| leader != current_id())
     }
 
     /// Whether the connection ended by a reset or an error.

@@ -17,19 +17,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mio::unix::SourceFd;
-use mio::{Interest, Token};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{self, Handle};
 
+use super::platform::{Interest, Mutex, Registry, Token};
 use super::shard::Shard;
-use super::turn::{Flow, Turns};
+use super::turn::{Flow, Patience, Turns};
 use super::{background, clock, lock};
 use crate::config::EndpointConfig;
 use crate::time::Time;
@@ -230,7 +230,12 @@ impl Shard {
             };
         };
         for _ in 0..TURNS_PER_POLL {
-            let turned = catch_unwind(AssertUnwindSafe(|| turns.turn(Some(Time::ZERO))));
+            // It neither sleeps nor looks twice: the reactor waits.
+            let mut passing = Patience {
+                limit: Some(Time::ZERO),
+                ..Patience::default()
+            };
+            let turned = catch_unwind(AssertUnwindSafe(|| turns.turn(&mut passing)));
             if !matches!(turned, Ok(Ok(Flow::Continue))) {
                 return self.stop(turns);
             }
@@ -287,7 +292,7 @@ pub(crate) struct Alarm {
 pub(crate) type AlarmSlot = OnceLock<Alarm>;
 
 impl Alarm {
-    fn new(registry: &mio::Registry) -> io::Result<Self> {
+    fn new(registry: &Registry) -> io::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
         let fd = std::os::fd::AsRawFd::as_raw_fd(&timer.as_fd());

@@ -17,12 +17,14 @@
 //! when the application holds them, the holder looks at every event and deadline of the shard.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::lock;
+use super::platform::{Condvar, Mutex, MutexGuard};
 use super::shard::Shard;
-use super::turn::{Flow, Turns};
+use super::turn::{Flow, Patience, Turns, Wish};
+use super::{clock, lock, spin};
+use crate::config::BusyPoll;
 use crate::time::Time;
 
 /// How long nobody needs to have led before the background thread takes over. It bounds what others pay
@@ -76,11 +78,20 @@ enum Holder {
 
 /// What a thread of the application waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Rank {
+enum Rank {
     /// A connection that nobody has accepted yet: makes way.
     Accept,
     /// Its own connection.
     Stream,
+}
+
+impl Rank {
+    fn of(wish: Wish) -> Self {
+        match wish {
+            Wish::Arrival => Rank::Accept,
+            Wish::Nothing | Wish::Packet(_) => Rank::Stream,
+        }
+    }
 }
 
 impl Baton {
@@ -216,15 +227,18 @@ impl Baton {
     // --- threads of the application -----------------------------------------------------------------
 
     /// A thread begins to wait. It may lead; see [`Waiting::standing`].
-    pub(crate) fn enter(shard: &Arc<Shard>, rank: Rank) -> Waiting {
+    pub(crate) fn enter(shard: &Arc<Shard>, wish: Wish, busy_poll: BusyPoll) -> Waiting {
+        let rank = Rank::of(wish);
         let mut state = shard.baton.lock();
         *state.count(rank) += 1;
         let mut waiting = Waiting {
             shard: shard.clone(),
             rank,
+            wish,
             turns: None,
             has_asked: false,
-            has_turned: false,
+            busy_poll: spin::mode(busy_poll),
+            lead: None,
         };
         waiting.try_take(&mut state);
         waiting
@@ -269,11 +283,23 @@ pub(crate) enum Standing {
 pub(crate) struct Waiting {
     shard: Arc<Shard>,
     rank: Rank,
+    wish: Wish,
     /// The turns, while this thread leads.
     turns: Option<Turns>,
     has_asked: bool,
-    /// It has taken a turn: only then the background thread may count on it.
-    has_turned: bool,
+    /// How it wants to wait.
+    busy_poll: BusyPoll,
+    /// Its lead, once it has taken a turn: only then the background thread may count on it.
+    lead: Option<Lead>,
+}
+
+/// What one lead has been like so far.
+#[derive(Debug)]
+struct Lead {
+    began: Time,
+    /// How long it was to look before it slept.
+    budget: Duration,
+    patience: Patience,
 }
 
 impl Waiting {
@@ -325,8 +351,12 @@ impl Waiting {
     /// application's.
     pub(crate) fn turn(&mut self, until: Option<Time>) {
         let Some(turns) = &mut self.turns else { return };
-        self.has_turned = true;
-        match catch_unwind(AssertUnwindSafe(|| turns.turn(until))) {
+        let lead = self.lead.get_or_insert_with(|| {
+            let budget = turns.spin.budget(self.busy_poll);
+            Lead::begin(self.wish, budget)
+        });
+        lead.patience.limit = until;
+        match catch_unwind(AssertUnwindSafe(|| turns.turn(&mut lead.patience))) {
             Ok(Ok(Flow::Continue)) => self.make_way(),
             Ok(Ok(Flow::Stop)) => self.stop(),
             Ok(Err(error)) => {
@@ -366,8 +396,30 @@ impl Waiting {
     }
 }
 
+impl Lead {
+    fn begin(wish: Wish, budget: Duration) -> Self {
+        let began = clock::now();
+        let patience = Patience {
+            wish,
+            spin_until: began + budget,
+            ..Patience::default()
+        };
+        Lead {
+            began,
+            budget,
+            patience,
+        }
+    }
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
+        if let (Some(turns), Some(lead)) = (&mut self.turns, &self.lead) {
+            let waited = clock::now() - lead.began;
+            let slept = lead.patience.slept;
+            turns.spin.on_wait(lead.budget, waited, slept);
+            turns.leave();
+        }
         let mut state = self.shard.baton.lock();
         *state.count(self.rank) -= 1;
         if self.has_asked {
@@ -376,7 +428,7 @@ impl Drop for Waiting {
         let led = self.turns.is_some();
         if let Some(turns) = self.turns.take() {
             state.put(turns);
-            state.leads += u64::from(self.has_turned);
+            state.leads += u64::from(self.lead.is_some());
         }
         let others_wait = state.waiting > 0;
         if state.driven {

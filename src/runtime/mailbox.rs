@@ -1,10 +1,10 @@
 //! How other threads reach a sleeping loop: a list of commands, and a wake-up that is asked for once.
 
 use std::io;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::lock;
+use super::platform::{AtomicBool, Mutex, Waker};
 
 /// What a loop can be asked to do.
 #[derive(Debug)]
@@ -20,13 +20,13 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     commands: Mutex<Vec<Command>>,
-    waker: mio::Waker,
+    waker: Waker,
     /// Whether a wake-up is on its way that the loop has not seen.
     woken: AtomicBool,
 }
 
 impl Mailbox {
-    pub(crate) fn new(waker: mio::Waker) -> Self {
+    pub(crate) fn new(waker: Waker) -> Self {
         Mailbox {
             commands: Mutex::default(),
             waker,

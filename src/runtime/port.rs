@@ -6,14 +6,16 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-
-use mio::{Interest, Registry, Token};
 
 use super::cell::Cell;
 use super::lock;
+use super::platform::{
+    AtomicBool, AtomicU64, Interest, Mutex, Registry, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Token,
+};
 use super::socket::{IcmpReport, Receiver, SendFailure, Socket, SocketOptions, Train};
 use crate::time::Time;
 use crate::wire::{Batch, Transmit};
@@ -146,6 +148,10 @@ impl Port {
         let Some(mut socket) = self.write_socket().take() else {
             return;
         };
+        // Linux forgets a socket with its last descriptor.
+        if cfg!(all(target_os = "linux", not(model))) {
+            return;
+        }
         if let Err(error) = registry.deregister(&mut socket) {
             tracing::debug!(%error, "a socket could not be deregistered");
         }

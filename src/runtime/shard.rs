@@ -6,11 +6,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-use mio::Token;
 
 use super::backlog::Backlog;
 use super::batches::Batches;
@@ -18,6 +16,7 @@ use super::cell::{Cell, News, Owner};
 use super::deadlines::{Deadlines, slot_index};
 use super::leader::Baton;
 use super::mailbox::{Command, Mailbox};
+use super::platform::{AtomicBool, Mutex, MutexGuard, Registry, Token};
 use super::port::{Port, Stall};
 use super::socket::SocketOptions;
 use super::waiters::Waiters;
@@ -41,7 +40,7 @@ pub(crate) struct Shard {
     pub(crate) mailbox: Mailbox,
     /// Who takes the turns.
     pub(crate) baton: Baton,
-    pub(crate) registry: mio::Registry,
+    pub(crate) registry: Registry,
     pub(crate) batches: Batches,
     /// Who waits until no connection is left.
     idle: Waiters,
@@ -126,11 +125,7 @@ impl Timers {
 }
 
 impl Shard {
-    pub(crate) fn new(
-        endpoint: endpoint::Endpoint,
-        registry: mio::Registry,
-        mailbox: Mailbox,
-    ) -> Self {
+    pub(crate) fn new(endpoint: endpoint::Endpoint, registry: Registry, mailbox: Mailbox) -> Self {
         Shard {
             state: Mutex::new(ShardState {
                 endpoint,
@@ -455,7 +450,7 @@ impl ShardState {
         })
     }
 
-    fn close_port(&mut self, registry: &mio::Registry, index: usize) {
+    fn close_port(&mut self, registry: &Registry, index: usize) {
         if let Some(port) = self.ports[index].take() {
             port.close(registry);
             self.free_ports.push(index);

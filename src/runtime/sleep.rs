@@ -8,7 +8,7 @@
 use std::io;
 use std::time::Duration;
 
-use mio::{Events, Poll};
+use super::platform::{Events, Poll};
 
 /// How exactly a sleep must end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,7 +20,7 @@ pub(crate) enum Precision {
 }
 
 /// Waits for events; returns without any when the timeout has passed, never before.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(model)))]
 pub(crate) fn poll(
     poll: &mut Poll,
     events: &mut Events,
@@ -48,7 +48,7 @@ pub(crate) fn poll(
 }
 
 /// Waits for events; returns without any when the timeout has passed, never before.
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), model))]
 pub(crate) fn poll(
     poll: &mut Poll,
     events: &mut Events,

@@ -3,9 +3,11 @@
 //! The facade hides three things: batches (one call carries many datagrams where the kernel can), marks
 //! (ECN, the local address), and what a send error means. It keeps no queue: [`super::port`] does.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(model)))]
 mod linux;
-#[cfg(any(not(target_os = "linux"), test))]
+#[cfg(not(model))]
+mod open;
+#[cfg(all(any(not(target_os = "linux"), test), not(model)))]
 #[cfg_attr(
     target_os = "linux",
     expect(dead_code, reason = "built here so that its tests run")
@@ -14,20 +16,23 @@ mod portable;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use socket2::{Domain, Protocol, SockRef, Type};
 
 use crate::connection::IcmpError;
 use crate::wire::Meta;
 
-#[cfg(target_os = "linux")]
+#[cfg(not(model))]
+use open::{is_ipv4, open_plain, set_ttl, ttl};
+
+#[cfg(all(target_os = "linux", not(model)))]
 pub(crate) use linux::{Receiver, Socket};
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(not(target_os = "linux"), not(model)))]
 pub(crate) use portable::{Receiver, Socket};
 
+#[cfg(model)]
+pub(crate) use super::model::{Receiver, Socket};
+
 /// Bytes that one receive call may return: the largest train of datagrams that a kernel puts together.
-const TRAIN_BYTES_MAX: usize = 1 << 16;
+pub(crate) const TRAIN_BYTES_MAX: usize = 1 << 16;
 
 /// Datagrams that arrived together from one peer: they fill the buffer, each `stride` bytes but the last.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +119,7 @@ pub(super) fn is_news(error: &io::Error) -> bool {
     kinds.contains(&error.kind()) || code.is_some_and(|code| codes::NEWS.contains(&code))
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(model)))]
 mod codes {
     use nix::libc;
 
@@ -132,7 +137,7 @@ mod codes {
     pub(super) const ENOBUFS: i32 = nix::libc::ENOBUFS;
     pub(super) const EIO: i32 = nix::libc::EIO;
 }
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), model))]
 mod codes {
     /// `EMSGSIZE` of macOS and the BSDs, `WSAEMSGSIZE` of Windows.
     pub(super) const EMSGSIZE: i32 = if cfg!(windows) { 10_040 } else { 40 };
@@ -164,100 +169,11 @@ impl SocketOptions {
     }
 }
 
-/// Opens a plain socket. Address reuse stays off: a second bind of a port must fail.
-fn open_plain(options: &SocketOptions) -> io::Result<std::net::UdpSocket> {
-    let socket = new_nonblocking(Domain::for_address(options.bind))?;
-    match options.peer {
-        // The kernel chooses the local address, in the same call.
-        Some(peer) if options.bind.port() == 0 && options.bind.ip().is_unspecified() => {
-            socket.connect(&peer.into())?;
-        }
-        Some(peer) => {
-            socket.bind(&options.bind.into())?;
-            socket.connect(&peer.into())?;
-        }
-        None => socket.bind(&options.bind.into())?,
-    }
-    widen(&socket, options.buffer);
-    Ok(socket.into())
-}
-
-#[cfg(target_os = "linux")]
-fn new_nonblocking(domain: Domain) -> io::Result<socket2::Socket> {
-    socket2::Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn new_nonblocking(domain: Domain) -> io::Result<socket2::Socket> {
-    let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-/// Asks for large kernel buffers. A refusal is not fatal: the stream is slower, not wrong.
-fn widen(socket: &socket2::Socket, bytes: usize) {
-    let _ = socket.set_recv_buffer_size(bytes);
-    let _ = socket.set_send_buffer_size(bytes);
-    // What the kernel grants is the same for all sockets that ask for as much: read it back once.
-    if READ_BACK.swap(bytes, Ordering::Relaxed) != bytes {
-        warn_if_small(
-            bytes,
-            socket.recv_buffer_size().unwrap_or(0),
-            "net.core.rmem_max",
-        );
-        warn_if_small(
-            bytes,
-            socket.send_buffer_size().unwrap_or(0),
-            "net.core.wmem_max",
-        );
-    }
-}
-
-/// The buffer size whose grant was read back last.
-static READ_BACK: AtomicUsize = AtomicUsize::new(0);
-
-/// Tells the operator what to do about buffers that stay small; half of what was asked still serves well.
-fn warn_if_small(asked: usize, granted: usize, sysctl: &str) {
-    if granted < asked / 2 {
-        tracing::warn!(
-            asked,
-            granted,
-            "the kernel grants small UDP buffers and may drop datagrams; raise sysctl {sysctl}"
-        );
-    }
-}
-
 /// The address that means "any" in the family of `ip`.
 fn unspecified_like(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    }
-}
-
-/// Sets the time to live of what `socket` sends; `v4` tells its family.
-fn set_ttl(socket: &SockRef<'_>, v4: bool, ttl: u32) -> io::Result<()> {
-    if v4 {
-        socket.set_ttl_v4(ttl)
-    } else {
-        socket.set_unicast_hops_v6(ttl)
-    }
-}
-
-/// The time to live of what `socket` sends.
-fn ttl(socket: &SockRef<'_>, v4: bool) -> io::Result<u32> {
-    if v4 {
-        socket.ttl_v4()
-    } else {
-        socket.unicast_hops_v6()
-    }
-}
-
-/// Whether an address is IPv4, plainly or mapped into IPv6.
-fn is_ipv4(address: &SocketAddr) -> bool {
-    match address.ip() {
-        IpAddr::V4(_) => true,
-        IpAddr::V6(ip) => ip.to_ipv4_mapped().is_some(),
     }
 }
 

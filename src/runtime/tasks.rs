@@ -3,11 +3,11 @@
 //! Each task has a [`Seat`] of its own, so that the latest waker of one poll function replaces the earlier
 //! one, and futures that wait at the same time do not disturb each other.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use super::lock;
+use super::platform::{AtomicUsize, Mutex};
 
 /// The number of a seat that was never taken.
 const NONE: usize = usize::MAX;

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mio::{Events, Poll};
-
 use super::cell::{Cell, Owner};
 use super::clock;
 use super::mailbox::Command;
+use super::platform::{Events, Poll};
 use super::port::{Port, Sent};
 use super::shard::{Shard, ShardState, WAKER};
 use super::sleep::{self, Precision};
 use super::socket::{IcmpReport, Receiver, Train, is_news};
+use super::spin::Spin;
 use crate::endpoint::{Arrival, Handle, Listening, Route};
 use crate::time::Time;
 use crate::wire::{Meta, Packet, Transmit};
@@ -30,8 +30,19 @@ const DATAGRAMS_PER_TURN: usize = 64;
 const DATAGRAMS_BEFORE_TIMEOUT: usize = 4_096;
 /// Entries of a socket's error queue that are read at one time.
 const ERRORS_PER_TURN: usize = 16;
+/// Bytes that one connection sends before the next one that wants to send has its turn: a batch, so that fairness
+/// breaks none up.
+const QUANTUM: usize = 64 << 10;
 /// Events that one wait takes.
 const EVENTS_MAX: usize = 256;
+/// Turns in a row that ask only the sockets that were ready, before one asks for all events: what comes to the
+/// others waits no longer than these take.
+const UNASKED_MAX: u32 = 8;
+/// While a thread looks again and again, every so many looks are for all events, the others for one socket alone.
+const LOOKS_PER_ASKING: u32 = 8;
+/// A train of fewer datagrams is short: if it was what a waiting thread waits for, it gets it before the socket is
+/// asked for more.
+const SHORT_TRAIN: usize = 8;
 
 /// Whether the loop goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,10 +64,43 @@ pub(crate) struct Turns {
     erring: Vec<Arc<Port>>,
     /// Sockets that may have room again.
     writable: Vec<Arc<Port>>,
+    /// The socket that something was received from last: a thread that looks again and again asks it alone.
+    hot: Option<Arc<Port>>,
+    /// Turns in a row that received from sockets known to be ready, and did not ask for the others.
+    unasked: u32,
     /// Connections to drain in this turn.
-    touched: Vec<Arc<Cell>>,
+    touched: VecDeque<Arc<Cell>>,
+    /// Somebody new has come in this turn.
+    has_admitted: bool,
     /// Connections whose peer was silent for too long, unless their sockets say otherwise.
     overdue: Vec<Arc<Cell>>,
+    /// What it has brought to look again and again before a sleep.
+    pub(crate) spin: Spin,
+}
+
+/// What the thread that takes the turns waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) enum Wish {
+    /// Nothing of its own.
+    #[default]
+    Nothing,
+    /// A packet for this connection.
+    Packet(Handle),
+    /// Somebody new.
+    Arrival,
+}
+
+/// How a thread wants to wait in its turns.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Patience {
+    /// When the wait ends; `None`: never.
+    pub(crate) limit: Option<Time>,
+    /// What it waits for.
+    pub(crate) wish: Wish,
+    /// Until when it looks again and again before it sleeps.
+    pub(crate) spin_until: Time,
+    /// Whether it has slept.
+    pub(crate) slept: bool,
 }
 
 /// The datagrams of one train on their way through the endpoint.
@@ -79,29 +123,53 @@ impl Turns {
             ready: VecDeque::new(),
             erring: Vec::new(),
             writable: Vec::new(),
-            touched: Vec::new(),
+            hot: None,
+            unasked: 0,
+            touched: VecDeque::new(),
+            has_admitted: false,
             overdue: Vec::new(),
+            spin: Spin::new(),
         }
     }
 
-    /// Takes one turn; sleeps until `limit` at the longest. The clock is read after the wait; again after every
-    /// train that was received; and again before a connection is told that its peer was silent.
-    pub(crate) fn turn(&mut self, limit: Option<Time>) -> io::Result<Flow> {
-        self.wait(limit)?;
-        Ok(self.serve(clock::now()))
+    /// Takes one turn; waits as `patience` says. The clock is read after the wait; again after every train that was
+    /// received; and again before a connection is told that its peer was silent.
+    pub(crate) fn turn(&mut self, patience: &mut Patience) -> io::Result<Flow> {
+        self.has_admitted = false;
+        if !self.ready.is_empty() && self.erring.is_empty() && self.unasked < UNASKED_MAX {
+            self.unasked += 1;
+            let now = clock::now();
+            if self.receive(now, DATAGRAMS_PER_TURN, Wish::Nothing) > 0 {
+                return Ok(self.finish(now));
+            }
+        }
+        self.unasked = 0;
+        let received = self.wait(patience)?;
+        let now = clock::now();
+        Ok(match received {
+            0 => self.serve(now, patience.wish),
+            _ => self.finish(now),
+        })
     }
 
-    /// Whether the next turn has something to do that no socket will report.
+    /// Whether the next turn has something to do that no socket will report: what the latest one left, or did not
+    /// ask for.
     #[cfg(all(feature = "tokio", target_os = "linux"))]
     pub(crate) fn has_more(&self) -> bool {
         let is_full = self.events.iter().nth(EVENTS_MAX - 1).is_some();
-        is_full || !self.ready.is_empty() || !self.erring.is_empty()
+        let is_left = !self.ready.is_empty() || !self.erring.is_empty() || !self.touched.is_empty();
+        is_full || is_left || self.unasked > 0
     }
 
-    /// All of a turn but its sleep.
-    fn serve(&mut self, now: Time) -> Flow {
+    /// All of a turn but its wait.
+    fn serve(&mut self, now: Time, wish: Wish) -> Flow {
         self.sort_events();
-        self.receive(now, DATAGRAMS_PER_TURN);
+        self.receive(now, DATAGRAMS_PER_TURN, wish);
+        self.finish(now)
+    }
+
+    /// All of a turn after it has received.
+    fn finish(&mut self, now: Time) -> Flow {
         let mut flow = self.obey();
         if self.fire(now) == Flow::Stop {
             flow = Flow::Stop;
@@ -113,28 +181,74 @@ impl Turns {
 
     // --- step 1: wait ---------------------------------------------------------------------------
 
-    /// Sleeps until a socket, a deadline or another thread wants something.
-    fn wait(&mut self, limit: Option<Time>) -> io::Result<()> {
-        let mut precision = Precision::Millisecond;
-        let timeout = if self.ready.is_empty() && self.erring.is_empty() {
+    /// Waits until a socket, a deadline or another thread wants something; how many datagrams it received meanwhile.
+    fn wait(&mut self, patience: &mut Patience) -> io::Result<usize> {
+        let is_idle = self.ready.is_empty() && self.erring.is_empty() && self.touched.is_empty();
+        let polled = if is_idle {
             let until = self.shard.timers().sleep();
-            if until.is_some_and(|until| !until.is_whole_millisecond()) {
-                precision = Precision::Exact;
-            }
-            let until = [until, limit].into_iter().flatten().min();
-            until.map(|until| until - clock::now())
+            let polled = self.sleep(until, patience);
+            self.shard.timers().awake();
+            polled
         } else {
-            Some(Duration::ZERO)
+            self.look().map(|()| 0)
         };
-        let polled = sleep::poll(&mut self.poll, &mut self.events, timeout, precision);
-        self.shard.timers().awake();
         match polled {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.events.clear();
-                Ok(())
+                Ok(0)
             }
             polled => polled,
         }
+    }
+
+    /// Looks until `patience` is at its end, then sleeps until there are events, or until `deadline`; how many
+    /// datagrams it received meanwhile.
+    fn sleep(&mut self, deadline: Option<Time>, patience: &mut Patience) -> io::Result<usize> {
+        let until = [deadline, patience.limit].into_iter().flatten().min();
+        let spin_until = patience.spin_until.min(until.unwrap_or(Time::MAX));
+        let mut now = clock::now();
+        for look in 0.. {
+            if now >= spin_until {
+                break;
+            }
+            let received = self.spin(now, look, patience.wish)?;
+            if received > 0 || !self.events.is_empty() {
+                return Ok(received);
+            }
+            now = clock::now();
+        }
+        patience.slept = true;
+        let precision = match deadline {
+            Some(deadline) if !deadline.is_whole_millisecond() => Precision::Exact,
+            _ => Precision::Millisecond,
+        };
+        let timeout = until.map(|until| until - now);
+        sleep::poll(&mut self.poll, &mut self.events, timeout, precision)?;
+        Ok(0)
+    }
+
+    /// Looks once: for events, or for datagrams at the socket that had some last; how many it received.
+    fn spin(&mut self, now: Time, look: u32, wish: Wish) -> io::Result<usize> {
+        let hot = self.hot.clone();
+        if let Some(hot) = hot.filter(|_| look % LOOKS_PER_ASKING != 0) {
+            self.heat(&hot);
+            return Ok(self.receive(now, DATAGRAMS_PER_TURN, wish));
+        }
+        self.look()?;
+        Ok(0)
+    }
+
+    /// Puts a socket on the list of those to receive from.
+    fn heat(&mut self, port: &Arc<Port>) {
+        if !port.is_ready.swap(true, Ordering::Relaxed) {
+            self.ready.push_back(port.clone());
+        }
+    }
+
+    /// Takes the events that are there.
+    fn look(&mut self) -> io::Result<()> {
+        let (poll, events) = (&mut self.poll, &mut self.events);
+        sleep::poll(poll, events, Some(Duration::ZERO), Precision::Millisecond)
     }
 
     /// Puts the sockets that reported something on their lists.
@@ -176,8 +290,9 @@ impl Turns {
 
     // --- step 2: receive ------------------------------------------------------------------------
 
-    /// Receives from each ready socket in turn, until all are empty or `most` datagrams have come.
-    fn receive(&mut self, now: Time, most: usize) {
+    /// Receives from each ready socket in turn, until all are empty, `most` datagrams have come, or the `wish` of
+    /// who takes the turn; how many came.
+    fn receive(&mut self, now: Time, most: usize, wish: Wish) -> usize {
         for port in std::mem::take(&mut self.erring) {
             if self.receive_errors(&port, now) {
                 self.erring.push(port);
@@ -186,15 +301,22 @@ impl Turns {
         let mut datagrams = 0;
         while datagrams < most {
             let Some(port) = self.ready.pop_front() else {
-                return;
+                break;
             };
             match port.receive(&mut self.receiver) {
                 Ok(train) => {
                     // What was received came before this moment, but perhaps after `now`, if the thread was stopped
                     // in between; told the earlier time, a connection would measure less than the round trip.
                     let now = clock::now().max(now);
-                    datagrams += self.deliver(&port, now, &train);
+                    let came = self.deliver(&port, now, &train);
+                    datagrams += came;
+                    if self.hot.as_ref().is_none_or(|hot| !Arc::ptr_eq(hot, &port)) {
+                        self.hot = Some(port.clone());
+                    }
                     self.ready.push_back(port);
+                    if came < SHORT_TRAIN && self.is_granted(wish) {
+                        break;
+                    }
                 }
                 Err(error) if is_passing(&error) => {
                     datagrams += 1;
@@ -203,6 +325,16 @@ impl Turns {
                 }
                 Err(_) => port.is_ready.store(false, Ordering::Relaxed),
             }
+        }
+        datagrams
+    }
+
+    /// Whether what the thread that takes the turn waits for may have come.
+    fn is_granted(&self, wish: Wish) -> bool {
+        match wish {
+            Wish::Nothing => false,
+            Wish::Packet(handle) => self.touched.iter().any(|cell| cell.handle == handle),
+            Wish::Arrival => self.has_admitted,
         }
     }
 
@@ -229,7 +361,9 @@ impl Turns {
                     routes.run(handle, (packet, len), &mut self.touched)
                 }
                 Route::Arrival(arrival, packet) => {
-                    self.touched.extend(routes.admit(arrival, &packet, len));
+                    let admitted = routes.admit(arrival, &packet, len);
+                    self.has_admitted |= admitted.is_some();
+                    self.touched.extend(admitted);
                     routes.next()
                 }
                 Route::Reply(to) => {
@@ -252,7 +386,7 @@ impl Turns {
             let mut held = cell.lock();
             if held.connection.evict() && Cell::touch(&mut held) {
                 tracing::warn!(peer = %cell.peer, ?now, "given up: the endpoint's memory is used up");
-                self.touched.push(cell.clone());
+                self.touched.push_back(cell.clone());
             }
         }
     }
@@ -288,7 +422,7 @@ impl Turns {
         let now = held.now(now);
         held.connection.handle_icmp(now, error, quoted.number);
         if Cell::touch(&mut held) {
-            self.touched.push(cell.clone());
+            self.touched.push_back(cell.clone());
         }
     }
 
@@ -328,12 +462,11 @@ impl Turns {
             return;
         }
         let now = clock::now().max(now);
-        for cell in &self.overdue {
-            if !cell.port.is_ready.swap(true, Ordering::Relaxed) {
-                self.ready.push_back(cell.port.clone());
-            }
+        for cell in std::mem::take(&mut self.overdue) {
+            self.heat(&cell.port);
+            self.overdue.push(cell);
         }
-        self.receive(now, most);
+        self.receive(now, most, Wish::Nothing);
         for cell in std::mem::take(&mut self.overdue) {
             self.alarm(cell, now);
         }
@@ -341,18 +474,37 @@ impl Turns {
 
     fn alarm(&mut self, cell: Arc<Cell>, now: Time) {
         if Cell::touch(&mut cell.fire(now)) {
-            self.touched.push(cell);
+            self.touched.push_back(cell);
         }
     }
 
     // --- steps 4 and 5: drain and send ----------------------------------------------------------
 
-    /// Sends what the touched connections want to send, and tells their waiters.
+    /// Sends what the touched connections want to send, and tells their waiters: each in its turn and no more than
+    /// [`QUANTUM`] of each, if there are several. What is left waits for the next turn, which comes without a sleep.
     fn drain(&mut self, now: Time) {
-        for cell in self.touched.drain(..) {
+        let quantum = if self.touched.len() > 1 {
+            QUANTUM
+        } else {
+            usize::MAX
+        };
+        for _ in 0..self.touched.len() {
+            let Some(cell) = self.touched.pop_front() else {
+                return;
+            };
             let mut state = cell.lock();
             let now = state.now(now);
-            cell.drain(state, now);
+            if cell.drain_some(state, now, quantum) {
+                self.touched.push_back(cell);
+            }
+        }
+    }
+
+    /// Sends what is left of the last turn: nobody may take the next one soon.
+    pub(crate) fn leave(&mut self) {
+        let now = clock::now();
+        while !self.touched.is_empty() {
+            self.drain(now);
         }
     }
 
@@ -397,7 +549,7 @@ impl<'d> Routes<'_, 'd> {
         &mut self,
         handle: Handle,
         first: (Packet<'d>, usize),
-        touched: &mut Vec<Arc<Cell>>,
+        touched: &mut VecDeque<Arc<Cell>>,
     ) -> Option<(Route<'d>, usize)> {
         let cell = self.state.cell(handle).cloned();
         // A stream that owns its socket hears nothing that comes to another's.
@@ -417,7 +569,7 @@ impl<'d> Routes<'_, 'd> {
             }
         };
         if Cell::touch(&mut held) {
-            touched.push(cell.clone());
+            touched.push_back(cell.clone());
         }
         other
     }

@@ -3,10 +3,11 @@
 //! A wake-up of nobody costs nothing: waiters are counted, and the count changes only under the mutex
 //! that also guards what they wait for.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use super::clock;
+use super::platform::{AtomicUsize, Condvar, MutexGuard};
 #[cfg(feature = "_tasks")]
 use super::tasks::Tasks;
 use crate::time::Time;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::connection::{Connection, Info, Linger, ReadError, WriteError};
+use crate::connection::{Connection, DatagramError, Info, Linger, ReadError, WriteError};
 use crate::error::{CloseReason, ResetCode};
 use crate::time::Time;
 
@@ -137,6 +137,22 @@ impl Io<'_> {
             _ => {}
         }
         result
+    }
+
+    /// Sends a datagram beside the stream.
+    ///
+    /// # Errors
+    /// As [`Connection::send_datagram`].
+    pub fn send_datagram(&mut self, data: &[u8]) -> Result<(), DatagramError> {
+        self.connection.send_datagram(data)
+    }
+
+    /// The oldest datagram that has arrived.
+    ///
+    /// # Errors
+    /// As [`Connection::recv_datagram`].
+    pub fn recv_datagram(&mut self) -> Result<Box<[u8]>, DatagramError> {
+        self.connection.recv_datagram()
     }
 
     /// No more will be written: FIN follows.

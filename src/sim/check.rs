@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::connection::{Connection, Info, TcpState};
-use crate::limits::DATAGRAM_MIN;
+use crate::limits::{DATAGRAM_BYTES_QUEUED_MAX, DATAGRAM_MIN};
 use crate::time::Time;
 use crate::wire::{
     self, AckBlock, Body, ConnectionId, Packet, PacketNumber, ProbeKind, TruncatedNumber,
@@ -16,7 +16,7 @@ use super::ledger::Ledger;
 /// Wakes without progress of time after which a connection is said to spin.
 const SPINS_MAX: u32 = 1_000;
 /// What a connection may hold beside its two buffers: unfinished chunks, sets of ranges, what it keeps to reuse.
-const SPARE_BYTES: usize = 128 << 10;
+const SPARE_BYTES: usize = (128 << 10) + 2 * DATAGRAM_BYTES_QUEUED_MAX;
 /// The handshake's clock counts whole microseconds.
 const CLOCK_UNIT: Duration = Duration::from_micros(1);
 /// No datagram holds more bytes.

@@ -406,6 +406,7 @@ impl Sim {
         let Some(connection) = &mut occupied.connection else {
             return;
         };
+        connection.write_trace(&mut occupied.tracer);
         if may_send {
             let (host, peer) = (occupied.seat.report.host, occupied.peer_host);
             let floor = peer.map(|peer| self.network.round_trip_min(host, peer));

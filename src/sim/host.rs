@@ -10,6 +10,7 @@ use crate::connection::Connection;
 use crate::endpoint::{Endpoint, Handle, Listening};
 use crate::error::CloseReason;
 use crate::time::Time;
+use crate::trace::Tracer;
 
 use super::check::Tap;
 use super::link::Parcel;
@@ -214,6 +215,7 @@ pub(super) struct Occupied {
     pub(super) app: Option<Box<dyn App>>,
     pub(super) seat: Seat,
     pub(super) tap: Tap,
+    pub(super) tracer: Tracer,
     /// The host at the peer's first address.
     pub(super) peer_host: Option<HostId>,
     /// When the pending timer event fires; earlier ones are stale.

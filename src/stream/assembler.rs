@@ -9,6 +9,8 @@
 //! first copy of a byte wins; a later one with other contents changes nothing. Memory is bounded by the
 //! window whatever the peer does: see [`Assembler::memory`].
 
+use bytes::Bytes;
+
 use crate::limits::GAPS_MAX;
 use crate::range_set::RangeSet;
 use crate::stream::tiles::Tiles;
@@ -175,6 +177,15 @@ impl Assembler {
         len
     }
 
+    /// At most `max` in-order bytes, in memory of their own.
+    pub fn read_bytes(&mut self, max: usize) -> Bytes {
+        let len = max.min(self.unread());
+        let mut bytes = Vec::with_capacity(len);
+        self.tiles.append_to(self.read_offset, len, &mut bytes);
+        self.consume(len);
+        bytes.into()
+    }
+
     /// Copies in-order bytes out and leaves them in place; how many.
     pub fn peek(&self, buf: &mut [u8]) -> usize {
         let len = buf.len().min(self.unread());
@@ -244,7 +255,7 @@ impl Assembler {
 
     /// Gives back the memory that no byte needs; for a connection that has been quiet for a while.
     ///
-    /// Until then up to 64 KiB that held data stay for the next data: a stream that flows does not allocate.
+    /// Until then up to 1 MiB that held data stays for the next data: a stream that flows does not allocate.
     pub fn shrink(&mut self) {
         self.tiles.shrink();
         self.early.shrink();

@@ -8,11 +8,13 @@
 //! A byte leaves when it and all before it are acknowledged. Of the bytes in between, two disjoint sets
 //! say which are acknowledged already and which are lost; all others are in flight.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::range_set::RangeSet;
+use crate::stream::store::Store;
 use crate::wire::{Offset, range_len};
 
 /// Memory that an empty buffer keeps, so that a small write does not allocate each time.
@@ -36,7 +38,7 @@ const IDLE_BYTES_MAX: usize = 2_048;
 pub struct SendBuffer {
     capacity: usize,
     /// The bytes `snd_una..end`.
-    bytes: VecDeque<u8>,
+    bytes: Store,
     snd_una: Offset,
     snd_nxt: Offset,
     /// Within `snd_una + 1..snd_nxt`: acknowledged before a byte below was. As many ranges as there are
@@ -51,7 +53,7 @@ impl SendBuffer {
     pub fn new(capacity: usize) -> Self {
         SendBuffer {
             capacity,
-            bytes: VecDeque::new(),
+            bytes: Store::default(),
             snd_una: Offset::ZERO,
             snd_nxt: Offset::ZERO,
             acked: RangeSet::new(),
@@ -62,27 +64,35 @@ impl SendBuffer {
     /// Takes as much of `data` as fits; how much that was.
     pub fn write(&mut self, data: &[u8]) -> usize {
         let taken = data.len().min(self.free());
-        self.reserve(taken);
-        self.bytes.extend(&data[..taken]);
+        self.bytes.copy(&data[..taken], self.ring_for(taken));
         taken
     }
 
-    /// Makes room for `more` bytes: at least doubles, but never beyond the capacity.
-    fn reserve(&mut self, more: usize) {
-        let room = self.room_for(more);
-        if room > self.bytes.capacity() {
-            self.bytes.reserve_exact(room - self.bytes.len());
+    /// As [`SendBuffer::write`], but keeps the slice instead of a copy, if it is long enough to be worth it: the
+    /// caller's memory is pinned until all of it is acknowledged, and charged so long.
+    pub fn write_bytes(&mut self, data: &Bytes) -> usize {
+        let taken = data.len().min(self.free());
+        if !Store::links(taken) {
+            return self.write(&data[..taken]);
         }
+        self.bytes.link(data.slice(..taken));
+        taken
     }
 
-    /// Bytes for which there is memory once `more` were written, of which no more than `free` count.
-    pub fn room_for(&self, more: usize) -> usize {
-        let needed = self.bytes.len() + more.min(self.free());
-        let held = self.bytes.capacity();
+    /// Bytes for which the ring has memory once `more` were copied: at least doubled, but never beyond the
+    /// capacity.
+    fn ring_for(&self, more: usize) -> usize {
+        let needed = self.bytes.ring_len() + more;
+        let held = self.bytes.ring_capacity();
         if needed <= held {
             return held;
         }
         needed.max(held.saturating_mul(2)).min(self.capacity)
+    }
+
+    /// Bytes for which there is memory once `more` were written, of which no more than `free` count.
+    pub fn room_for(&self, more: usize) -> usize {
+        self.ring_for(more.min(self.free())) + self.bytes.pinned()
     }
 
     /// Bytes that `write` would take now.
@@ -159,11 +169,11 @@ impl SendBuffer {
         Some(start..end)
     }
 
-    /// The bytes of a range that is sent and not wholly acknowledged, in one piece or two.
+    /// The bytes of a range that is sent and not wholly acknowledged, slice by slice.
     ///
     /// # Panics
     /// If the range is not within `snd_una..end`.
-    pub fn slices(&self, range: Range<Offset>) -> [&[u8]; 2] {
+    pub fn pieces(&self, range: Range<Offset>) -> impl Iterator<Item = &[u8]> {
         assert!(
             self.snd_una <= range.start && range.start <= range.end && range.end <= self.end(),
             "{range:?} is not within {:?}..{:?}",
@@ -172,12 +182,15 @@ impl SendBuffer {
         );
         let from = range.start.len_since(self.snd_una);
         let to = range.end.len_since(self.snd_una);
-        let (front, back) = self.bytes.as_slices();
-        let seam = front.len();
-        [
-            &front[from.min(seam)..to.min(seam)],
-            &back[from.max(seam) - seam..to.max(seam) - seam],
-        ]
+        self.bytes.slices(from, to)
+    }
+
+    /// The same slices in a list.
+    ///
+    /// # Panics
+    /// As [`SendBuffer::pieces`].
+    pub fn slices(&self, range: Range<Offset>) -> Vec<&[u8]> {
+        self.pieces(range).collect()
     }
 
     /// The range has arrived at the peer (acknowledged packet, or everything below its `ack_offset`);
@@ -220,9 +233,9 @@ impl SendBuffer {
             self.acked.pop_first();
         }
         let freed = una.len_since(self.snd_una);
-        self.bytes.drain(..freed);
+        self.bytes.drop_front(freed);
         self.snd_una = una;
-        if self.bytes.is_empty() {
+        if self.bytes.len() == 0 {
             self.rest();
         }
         freed - counted
@@ -240,23 +253,21 @@ impl SendBuffer {
     pub fn clear(&mut self) {
         self.snd_una = self.end();
         self.snd_nxt = self.snd_una;
-        self.bytes = VecDeque::new();
+        self.bytes = Store::default();
         self.acked = RangeSet::new();
         self.lost = RangeSet::new();
     }
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.bytes.capacity() + self.acked.memory() + self.lost.memory()
+        self.bytes.memory() + self.acked.memory() + self.lost.memory()
     }
 
     /// Gives back the memory of an empty buffer; for a connection that has been quiet for a while.
     ///
     /// Until then an empty buffer keeps at most 2 KiB, so that small writes do not allocate each time.
     pub fn shrink(&mut self) {
-        if self.bytes.is_empty() {
-            self.bytes = VecDeque::new();
-        }
+        self.bytes.shrink(0);
         self.acked.shrink();
         self.lost.shrink();
     }
@@ -296,9 +307,7 @@ impl SendBuffer {
 
     /// Everything is acknowledged: keeps no more memory than an idle connection may cost.
     fn rest(&mut self) {
-        if self.bytes.capacity() > IDLE_BYTES_MAX {
-            self.bytes = VecDeque::new();
-        }
+        self.bytes.shrink(IDLE_BYTES_MAX);
         self.acked.shrink();
         self.lost.shrink();
     }

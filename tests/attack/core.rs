@@ -6,7 +6,9 @@ use std::time::Duration;
 use aqueduct::config::Config;
 use aqueduct::connection::{ReadError, WriteError};
 use aqueduct::error::CloseReason;
-use aqueduct::limits::{GAPS_MAX, RST_AHEAD_MAX, UNSENT_ACKS_MAX};
+use aqueduct::limits::{
+    DATAGRAM_BYTES_QUEUED_MAX, DATAGRAMS_QUEUED_MAX, GAPS_MAX, RST_AHEAD_MAX, UNSENT_ACKS_MAX,
+};
 use aqueduct::wire::{
     AckFields, Body, ConnectionId, Kind, Offset, PacketBuilder, PacketNumber, Window, decode,
     integrity,
@@ -109,6 +111,38 @@ fn attack_04_forged_resets_reset_nothing() {
     // The right one is believed: the test is one that can fail.
     server.receive(victim.addr, &rst(victim.server_cid, victim.next));
     assert!(server.connections[&victim.handle].is_failed());
+}
+
+#[test]
+fn attack_14_datagrams_that_nobody_takes_keep_a_bounded_queue() {
+    let _alone = alone();
+    let mut server = Server::new(Config::default());
+    let mut attacker = Attacker::open(&mut server, address(1), 11, WINDOW);
+    for len in [0, 1, 1_000, 1_400] {
+        for _ in 0..5_000 {
+            let packet = attacker.numbered(Kind::Dgram, |packet, _| packet.payload(&vec![7; len]));
+            server.receive(attacker.addr, &packet);
+        }
+        let held = server.connections[&attacker.handle].memory();
+        assert!(held <= DATAGRAM_BYTES_QUEUED_MAX, "{held} bytes");
+    }
+    let connection = server.connections.get_mut(&attacker.handle).expect("live");
+    let info = connection.info(server.now);
+    assert_eq!(info.datagrams_received, 20_000);
+    let kept = std::iter::from_fn(|| connection.recv_datagram().ok()).count();
+    assert!(kept <= DATAGRAMS_QUEUED_MAX, "{kept} datagrams");
+    assert_eq!(
+        info.datagrams_unread,
+        20_000 - u64::try_from(kept).expect("small")
+    );
+
+    // Who says that it takes none, gets none.
+    let mut server = Server::new(Config::default().with_datagram_max(0));
+    let mut attacker = Attacker::open(&mut server, address(1), 11, WINDOW);
+    let packet = attacker.numbered(Kind::Dgram, |packet, _| packet.payload(b"unasked"));
+    server.receive(attacker.addr, &packet);
+    let info = server.connections[&attacker.handle].info(server.now);
+    assert_eq!((info.datagrams_received, info.packets_rejected), (0, 1));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Attacks on real sockets, from addresses of the loopback network.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,13 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use aqueduct::wire::{ConnectionId, Kind, PacketBuilder, PacketNumber};
-use aqueduct::{Listener, Stream};
+use aqueduct::{Endpoint, EndpointConfig, Listener, Stream};
 
 use crate::alone;
 use crate::attacker::syn;
 use crate::support::memory::{growth_kib, held};
 use crate::support::random::Random;
-use crate::support::wait::{assert_bytes, bytes, watched};
+use crate::support::wait::{assert_bytes, bytes, eventually, watched};
 
 /// Echoes whatever comes, over `connections` connections.
 fn echo(listener: Listener, connections: usize) -> thread::JoinHandle<()> {
@@ -174,5 +174,65 @@ fn attack_17_half_a_handshake_holds_nothing() {
         let server = echo(listener, 1);
         honest(to, 17, 1_000);
         server.join().expect("served, and by the first accept");
+    });
+}
+
+/// A crowd whose data nobody reads uses the endpoint's memory up: those that stand still are given up, both sides
+/// learn it, and an honest client is served.
+#[test]
+fn attack_16_unread_connections_make_room_for_an_honest_client() {
+    let _alone = alone();
+    watched(|| {
+        const CROWD: usize = 100;
+        const BUDGET: usize = 4 << 20;
+        let config = EndpointConfig::default().with_memory(BUDGET);
+        let server = Endpoint::builder().endpoint_config(config);
+        let server = server.bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let to = server.local_addr().expect("bound");
+        let listener = server.listen().expect("one listener");
+        let unread = thread::spawn(move || {
+            let mut streams = listener
+                .incoming()
+                .map(|stream| stream.expect("a connection"));
+            let unread: Vec<Stream> = streams.by_ref().take(CROWD).collect();
+            let honest = streams.next().expect("an honest client");
+            let mut got = [0; 10_000];
+            (&honest).read_exact(&mut got).expect("open");
+            (&honest).write_all(&got).expect("open");
+            (unread, honest)
+        });
+        let from = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let data = vec![7; 256 << 10];
+        let crowd: Vec<Stream> = (0..CROWD)
+            .map(|_| {
+                let stream = from.connect(to).expect("room is made");
+                stream.set_nonblocking(true).expect("open");
+                let taken = (&stream).write(&data).expect("the buffer takes it");
+                assert_eq!(taken, data.len());
+                stream
+            })
+            .collect();
+        honest(to, 16, 10_000);
+        let (unread, _honest) = unread.join().expect("no panic");
+        let given_up = |streams: &[Stream], kind: ErrorKind| {
+            let ended = streams.iter().filter(|stream| {
+                let mut reader: &Stream = stream;
+                let answer = reader.read(&mut [0]);
+                answer.is_err_and(|error| error.kind() == kind)
+            });
+            ended.count()
+        };
+        for stream in &unread {
+            stream.set_nonblocking(true).expect("a stream");
+        }
+        let ours = given_up(&unread, ErrorKind::ConnectionAborted);
+        assert!(ours > 0, "who stood still was given up");
+        let theirs = std::cell::Cell::new(0);
+        eventually("the peers hear of it", || {
+            theirs.set(theirs.get() + given_up(&crowd, ErrorKind::ConnectionReset));
+            theirs.get() >= ours
+        });
+        println!("{ours} of {CROWD} given up, {} were told", theirs.get());
+        assert!(ours < CROWD, "the others stay");
     });
 }

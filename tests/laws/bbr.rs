@@ -167,11 +167,14 @@ fn a_path_that_loses_one_packet_in_twenty_is_found_at_once() {
 
 #[test]
 fn what_the_configuration_tolerates_costs_only_itself() {
-    let mut lab = Lab::new(33, drop_tail(mbit(100), ms(40), 1.0));
-    let plan = FlowPlan::new(Congestion::Bbr, ms(40)).loss(Loss::random(0.05));
-    let config = config(Congestion::Bbr).with_loss_tolerance(50);
-    let got = alone_with(&mut lab, plan, config, (secs(3), secs(20)));
-    assert!(got.goodput >= 80.0, "{got:?}");
+    // What is lost in fact, and the most that may be set, with which the figures over emulated paths are measured.
+    for tolerance in [50, 150] {
+        let mut lab = Lab::new(33, drop_tail(mbit(100), ms(40), 1.0));
+        let plan = FlowPlan::new(Congestion::Bbr, ms(40)).loss(Loss::random(0.05));
+        let config = config(Congestion::Bbr).with_loss_tolerance(tolerance);
+        let got = alone_with(&mut lab, plan, config, (secs(3), secs(20)));
+        assert!(got.goodput >= 80.0, "{tolerance}: {got:?}");
+    }
 }
 
 /// From the first packet on, as somebody sees it who pings beside the flow.
@@ -231,17 +234,30 @@ fn flows_of_unequal_round_trips_both_get_a_share() {
 #[test]
 fn bbr_and_cubic_live_beside_each_other() {
     for bdps in [0.5, 1.0, 2.0, 4.0] {
-        for seed in [38, 39] {
+        for (seed, is_first) in [(38, true), (39, false), (40, true), (41, false)] {
             let mut lab = Lab::new(seed, drop_tail(mbit(50), ms(40), bdps));
-            let ours = lab.start(FlowPlan::new(Congestion::Bbr, ms(40)));
-            lab.run_for(ms(211));
-            let cubic = lab.start(FlowPlan::new(reference_cubic(), ms(40)));
+            let mut flows = [Congestion::Bbr, reference_cubic()];
+            if !is_first {
+                flows.reverse();
+            }
+            let [first, second] = flows.map(|congestion| {
+                lab.run_for(ms(211));
+                lab.start(FlowPlan::new(congestion, ms(40)))
+            });
+            let (ours, cubic) = if is_first {
+                (first, second)
+            } else {
+                (second, first)
+            };
             lab.run_for(secs(30));
             let mark = lab.mark();
             lab.run_for(secs(90));
             let ratio = lab.goodput(ours, &mark) / lab.goodput(cubic, &mark);
-            println!("{bdps} BDP: BBR : CUBIC {ratio:.2}");
-            assert!((0.4..=2.5).contains(&ratio), "{bdps} BDP: {ratio}");
+            println!("{bdps} BDP, seed {seed}: BBR : CUBIC {ratio:.2}");
+            assert!(
+                (0.4..=2.5).contains(&ratio),
+                "{bdps} BDP, seed {seed}: {ratio}"
+            );
         }
     }
 }
@@ -291,7 +307,7 @@ fn a_policer_is_obeyed_and_used() {
         let mut lab = Lab::new(42, bottleneck);
         println!("20 Mbit/s, bucket of {bucket}:");
         let got = alone(&mut lab, FlowPlan::new(Congestion::Bbr, ms(40)));
-        assert!(got.used * 100.0 / 20.0 >= 0.88, "{got:?}");
+        assert!(got.used * 100.0 / 20.0 >= 0.9, "{got:?}");
         assert!(got.lost <= 0.05, "{got:?}");
     }
 }
@@ -301,4 +317,23 @@ fn a_link_that_sends_in_bursts_is_filled() {
     let mut lab = Lab::new(43, drop_tail(mbit(50), ms(40), 2.0).bursts_every(ms(10)));
     let got = alone(&mut lab, FlowPlan::new(Congestion::Bbr, ms(40)));
     assert!(got.used >= 0.93, "{got:?}");
+}
+
+/// The time of sending is that of leaving: what waited in the host counts for no time of the path, and makes none of its
+/// round trips too short.
+#[test]
+fn a_host_that_cannot_send_for_a_while_measures_no_shorter_round_trip() {
+    let mut lab = Lab::new(45, drop_tail(mbit(50), ms(40), 1.0));
+    let flow = lab.start(FlowPlan::new(Congestion::Bbr, ms(40)));
+    let sender = lab.flows[flow].sender;
+    for _ in 0..40 {
+        lab.run_for(ms(173));
+        lab.sim.refuse_sends(sender, ms(11));
+        let min_rtt = lab.info(flow).min_rtt;
+        assert!(min_rtt.is_none_or(|rtt| rtt >= ms(40)), "{min_rtt:?}");
+    }
+    let mark = lab.mark();
+    lab.run_for(secs(5));
+    let goodput = lab.goodput(flow, &mark);
+    assert!(goodput > 0.9 * 50e6, "{goodput}");
 }

@@ -3,7 +3,10 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::thread;
+use std::time::Duration;
 
+use aqueduct::config::Config;
+use aqueduct::congestion::Congestion;
 use aqueduct::{Listener, Stream};
 
 use crate::alone;
@@ -70,5 +73,43 @@ fn a_server_follows_its_client_to_every_new_port() {
         }
         assert_bytes(4, &got);
         sender.join().expect("no panic");
+    });
+}
+
+/// The server sends without being asked, and the client only reads: when data stops in its midst the client asks, and
+/// the server sees the new port. With each algorithm, for a window that empties waits in its own way.
+#[test]
+fn a_download_survives_new_ports_of_a_client_that_only_reads() {
+    let _alone = alone();
+    each_ip(|addr| {
+        for congestion in [
+            Congestion::NewReno,
+            Congestion::Cubic,
+            Congestion::Bbr,
+            Congestion::Auto,
+        ] {
+            let config = Config::default().with_congestion(congestion.clone());
+            let listener = Listener::bind_with(addr, &config).expect("a free port");
+            let relay = Relay::start(listener.local_addr().expect("bound"), Impairment::default());
+            let mut client = Stream::connect(relay.addr()).expect("the relay leads to a listener");
+            let (mut server, _) = listener.accept().expect("a connection");
+            let sender = thread::spawn(move || {
+                server.write_all(&bytes(5, BYTES)).expect("open");
+                server.close(Duration::from_secs(30)).expect("all is read");
+            });
+            let mut got = vec![0; BYTES];
+            for (number, piece) in got.chunks_mut(BYTES / CHANGES).enumerate() {
+                // Behind the last piece nothing stops in its midst.
+                if number > 0 {
+                    relay.rebind();
+                }
+                client.read_exact(piece).expect("open");
+            }
+            assert_bytes(5, &got);
+            assert_eq!(client.read(&mut [0]).expect("a clean end"), 0);
+            println!("{congestion:?}: {CHANGES} new ports under {BYTES} bytes down");
+            drop(client);
+            sender.join().expect("no panic");
+        }
     });
 }

@@ -8,12 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod address_change;
 mod cycles;
+#[cfg(feature = "rpc")]
+mod detect;
+mod fairness;
 mod own_address;
 mod path_mtu;
 mod process;
 mod relayed;
 #[path = "../support/mod.rs"]
 mod support;
+mod trace;
 
 /// Held by the test that runs.
 fn alone() -> MutexGuard<'static, ()> {

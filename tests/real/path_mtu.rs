@@ -31,6 +31,8 @@ fn child() {
     match role.as_str() {
         "reads" => read(peer),
         "writes" => write(peer),
+        "gives" => give(peer),
+        "takes" => take(peer),
         other => panic!("no such role: {other}"),
     }
 }
@@ -60,6 +62,28 @@ fn write(to: SocketAddr) {
     }
     let delivered = stream.close(Duration::from_secs(30));
     println!("delivered {}", delivered.is_ok());
+}
+
+/// Writes one stream to whoever comes.
+fn give(at: SocketAddr) {
+    let listener = Listener::bind(at).expect("a free port");
+    println!("listening");
+    let (mut stream, _) = listener.accept().expect("a connection");
+    stream.write_all(&bytes(9, BYTES)).expect("open");
+    let delivered = stream.close(Duration::from_secs(30));
+    println!("delivered {}", delivered.is_ok());
+}
+
+/// Only reads: says when a quarter has come, and compares every byte at the end.
+fn take(from: SocketAddr) {
+    let mut stream = Stream::connect(from).expect("somebody listens");
+    let mut got = vec![0; BYTES / 4];
+    stream.read_exact(&mut got).expect("open");
+    println!("a quarter");
+    stream.read_to_end(&mut got).expect("a clean end");
+    assert_eq!(got.len(), BYTES);
+    assert_bytes(9, &got);
+    println!("complete");
 }
 
 fn run(program: &str, words: &str) -> std::io::Result<Output> {
@@ -112,6 +136,13 @@ impl Link {
     fn ip(&self, name: &str, words: &str) {
         let output = run("ip", &format!("-n {name} {words}")).expect("it ran before");
         assert!(output.status.success(), "{words}: {output:?}");
+    }
+
+    /// Lets one side send 40 Mbit/s; whether that can be done here.
+    fn slow_down(&self, host: usize) -> bool {
+        let name = &self.names[host];
+        let shape = "tc qdisc add dev v root tbf rate 40mbit burst 16k latency 30ms";
+        run("ip", &format!("netns exec {name} {shape}")).is_ok_and(|output| output.status.success())
     }
 
     /// Sets the MTU of one side.
@@ -193,6 +224,25 @@ pub(crate) fn transfer(link: &Link, to: &str, between: impl FnOnce(&Link)) -> ([
     assert!(writer.wait().expect("it ends").success());
     assert!(reader.wait().expect("it ends").success());
     (sizes, holes)
+}
+
+/// A download from host 1 at `from` to host 0, slow enough that `between` happens in its midst; false where no path
+/// can be made slow.
+pub(crate) fn download(link: &Link, from: &str, between: impl FnOnce(&Link)) -> bool {
+    if !link.slow_down(1) {
+        println!("SKIPPED: no rate can be set here");
+        return false;
+    }
+    let (mut writer, mut writer_said) = link.spawn(1, "gives", from);
+    hear(&mut writer_said, "listening");
+    let (mut reader, mut reader_said) = link.spawn(0, "takes", from);
+    hear(&mut reader_said, "a quarter");
+    between(link);
+    hear(&mut reader_said, "complete");
+    assert_eq!(hear(&mut writer_said, "delivered "), "true");
+    assert!(writer.wait().expect("it ends").success());
+    assert!(reader.wait().expect("it ends").success());
+    true
 }
 
 /// Whether `found` is what a path of this many bytes carries, to sixteen.

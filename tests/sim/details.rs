@@ -20,7 +20,7 @@ fn more_gaps_than_ranges_are_no_deadlock() {
     let mut text = String::from("listen\n0.0 < S\n> SA\n0.1 < P cookie\nignore A\n");
     for piece in 0..300 {
         let (number, at) = (2 * piece + 2, 20 * piece + 10);
-        writeln!(text, "+0.001 < D {at}:{} pn {number} tracked 0", at + 10).expect("a string");
+        writeln!(text, "+0.001 < D {at}:{} H pn {number} tracked 0", at + 10).expect("a string");
     }
     // All that is missing, again: under new numbers, as the floor rose over the old ones.
     for piece in 0..300 {

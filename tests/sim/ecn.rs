@@ -275,3 +275,32 @@ fn who_answers_no_marks_sends_none() {
         assert_eq!(info.ecn, state, "{congestion:?}");
     }
 }
+
+/// A box that begins to mark everything in mid-transfer: that is answered as congestion until the window is at its
+/// least and thirty round trips have gone by so; then packets go unmarked, and the path is used again.
+#[test]
+fn a_box_that_begins_to_mark_everything_holds_a_transfer_up_for_a_while_only() {
+    for congestion in [Congestion::NewReno, Congestion::Cubic] {
+        let mut pair = Pair::new(5, path());
+        let key = begin(&mut pair, 1 << 40, with(congestion.clone()));
+        pair.sim.run_for(secs(2));
+        pair.sim
+            .filter(pair.client, pair.server, |passing| match passing.ecn {
+                Some(_) => Fate::Remark(Some(Ecn::Ce)),
+                None => Fate::Pass,
+            });
+        let since = pair.sim.now();
+        let has_failed = |sim: &aqueduct::sim::Sim| {
+            sim.info(key)
+                .is_some_and(|info| info.ecn == EcnState::Failed)
+        };
+        assert!(pair.sim.run_until(secs(10), has_failed), "it gives up");
+        let took = pair.sim.now() - since;
+        let before = pair.sim.bytes_delivered();
+        pair.sim.run_for(secs(10));
+        let rate = (pair.sim.bytes_delivered() - before) * 8 / 10;
+        println!("{congestion:?}: {took:?}, then {rate} bit/s");
+        assert!(took > ms(40 * 20), "not before it has answered");
+        assert!(rate > 10_000_000, "{rate}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aqueduct::config::Config;
+use aqueduct::congestion::Congestion;
 use aqueduct::sim::{Fate, Link, Loss, apps, seeds};
 use aqueduct::wire::{Body, Kind};
 
@@ -122,7 +123,7 @@ fn lost_acknowledgements_cost_little() {
             "{lossy:?} for {clean:?}"
         );
         assert!(bytes < needed * 102 / 100, "{bytes} bytes for {needed}");
-        assert!(bytes < SEEDS * 2_300_000, "{bytes} bytes");
+        assert!(bytes < SEEDS * 2_350_000, "{bytes} bytes");
     }
 }
 
@@ -173,6 +174,19 @@ fn nine_of_ten_lost_acknowledgements_cost_at_most_fifteen_percent() {
 /// Law: a single lost packet at the tail is there within a probe timeout and a round trip, always.
 #[test]
 fn a_lost_tail_packet_costs_at_most_a_probe_timeout_and_a_round_trip() {
+    for congestion in [
+        Congestion::NewReno,
+        Congestion::Cubic,
+        Congestion::Bbr,
+        Congestion::Auto,
+    ] {
+        println!("{congestion:?}");
+        lose_tails(&congestion);
+    }
+}
+
+/// Flights of several lengths, on paths of several lengths, each without its last packet.
+fn lose_tails(congestion: &Congestion) {
     for packets in [1_u64, 2, 3, 4, 9, 10, 11, 40] {
         for delay in [1, 20, 100] {
             let run = |is_lost: bool| {
@@ -181,13 +195,16 @@ fn a_lost_tail_packet_costs_at_most_a_probe_timeout_and_a_round_trip() {
                 pair.listen(apps::Transfer::sink);
                 let bytes = packets * 1_168;
                 // The stream stays open: no FIN comes to the help of the tail.
-                let key = pair.connect(apps::Transfer::send(bytes).ending(apps::Ending::Stay));
+                let app = apps::Transfer::send(bytes).ending(apps::Ending::Stay);
+                let config = Config::default().with_congestion(congestion.clone());
+                let key = pair.sim.connect(pair.client, pair.server, config, app);
                 let mut left = u32::from(is_lost);
                 pair.sim.filter(pair.client, pair.server, move |passing| {
                     let Some(Body::Data(data)) = passing.packet().map(|packet| packet.body) else {
                         return Fate::Pass;
                     };
-                    let end = data.offset.get() + u64::try_from(data.payload.len()).unwrap();
+                    let end = data.offset.get()
+                        + u64::try_from(data.payload.len()).expect("a payload is short");
                     if end == bytes && left > 0 {
                         left -= 1;
                         return Fate::Drop;

@@ -7,6 +7,8 @@ mod clocks;
 mod close;
 mod close_races;
 mod details;
+#[cfg(feature = "rpc")]
+mod detect;
 mod determinism;
 mod ecn;
 mod handshake;
@@ -23,6 +25,7 @@ mod rebind;
 mod reorder;
 mod restart;
 mod states;
+mod trace;
 mod transfer;
 mod windows;
 mod zero_window;

@@ -122,6 +122,7 @@ fn conditions(rng: &mut Rng, clean: &Link) -> Conditions {
         Congestion::NewReno,
         Congestion::Cubic,
         Congestion::Bbr,
+        Congestion::Auto,
         Congestion::custom(|_| Box::new(FixedWindow(40_000))),
     ];
     let bottleneck = rng.chance(0.4).then(|| bottleneck(rng, clean));

@@ -47,6 +47,7 @@ impl BlackHole {
 }
 
 mod beyond;
+mod datagrams;
 
 #[path = "cases/mod.rs"]
 mod cases;

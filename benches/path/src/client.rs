@@ -30,17 +30,24 @@ pub(crate) struct Flow {
     pub(crate) info: String,
 }
 
-/// Runs the flows at once; only what arrives between `skip` and `until` counts.
+/// Runs the flows side by side, each begun `apart` after the one before; of each only what arrives between `skip`
+/// and `until` after its beginning counts.
 pub(crate) fn flows(
     to: SocketAddr,
     stacks: &[Stack],
+    apart: Duration,
     skip: Duration,
     until: Duration,
 ) -> io::Result<Vec<Flow>> {
     thread::scope(|scope| {
         let flows: Vec<_> = (1..)
             .zip(stacks)
-            .map(|(seed, stack)| scope.spawn(move || timed(to, stack, seed, skip, until)))
+            .map(|(seed, stack)| {
+                if seed > 1 {
+                    thread::sleep(apart);
+                }
+                scope.spawn(move || timed(to, stack, seed, skip, until))
+            })
             .collect();
         flows
             .into_iter()
@@ -60,7 +67,7 @@ fn timed(
     until: Duration,
 ) -> io::Result<Flow> {
     let mut connection = stack.connect(to)?;
-    Order::Timed { skip, until }.write(seed, &mut connection)?;
+    Order::Timed { skip, until }.write(seed, &[], &mut connection)?;
     let mut writer = connection.twin()?;
     let done = AtomicBool::new(false);
     let answer = thread::scope(|scope| {
@@ -114,14 +121,17 @@ pub(crate) fn sized(to: SocketAddr, stack: &Stack, bytes: u64, times: u64) -> io
 fn transfer(to: SocketAddr, stack: &Stack, bytes: u64, seed: u64) -> io::Result<f64> {
     let begin = Instant::now();
     let mut connection = stack.connect(to)?;
-    Order::Sized { bytes }.write(seed, &mut connection)?;
     let mut writer = connection.twin()?;
     let mut buffer = vec![0; WRITE];
     let mut offset = 0;
     while offset < bytes {
         let len = usize::try_from(bytes - offset).unwrap_or(WRITE).min(WRITE);
         fill(seed, offset, &mut buffer[..len]);
-        writer.write_all(&buffer[..len])?;
+        if offset == 0 {
+            Order::Sized { bytes }.write(seed, &buffer[..len], &mut writer)?;
+        } else {
+            writer.write_all(&buffer[..len])?;
+        }
         offset += len as u64;
     }
     let answer = Answer::read(&mut connection)?;

@@ -48,6 +48,9 @@ enum Command {
         /// Paths of at most 100 Mbit/s measured at a time
         #[arg(long, default_value_t = 1)]
         jobs: usize,
+        /// Measurements of each kind on each path, with as many patterns of random loss
+        #[arg(long, default_value_t = 1)]
+        seeds: u64,
         /// Only what has all of these in its name or path
         #[arg(long)]
         only: Vec<String>,
@@ -63,8 +66,13 @@ enum Command {
     Flows {
         #[arg(long)]
         to: SocketAddr,
+        /// Milliseconds from one flow's beginning to the next one's
+        #[arg(long, default_value_t = 0)]
+        apart: u64,
+        /// Seconds after which what arrives counts
         #[arg(long, default_value_t = 0)]
         skip: u64,
+        /// Seconds after which it no longer does
         #[arg(long)]
         until: u64,
         stacks: Vec<Stack>,
@@ -98,18 +106,35 @@ fn follow(command: Command) -> io::Result<()> {
             out,
             seconds,
             jobs,
+            seeds,
             only,
-        } => run::run(&plans, out, seconds, jobs, &only),
+        } => {
+            let wanted = run::Wanted {
+                plans,
+                seconds,
+                seeds,
+                only,
+            };
+            run::run(&wanted, out, jobs)
+        }
         Command::Report { results, directory } => report::write(results, &directory),
         Command::Serve { at } => serve::run(at),
         Command::Flows {
             to,
+            apart,
             skip,
             until,
             stacks,
         } => {
             let seconds = Duration::from_secs;
-            print(&client::flows(to, &stacks, seconds(skip), seconds(until))?)
+            let apart = Duration::from_millis(apart);
+            print(&client::flows(
+                to,
+                &stacks,
+                apart,
+                seconds(skip),
+                seconds(until),
+            )?)
         }
         Command::Sized {
             to,

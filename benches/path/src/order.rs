@@ -24,15 +24,18 @@ pub(crate) struct Answer {
 }
 
 impl Order {
-    pub(crate) fn write(self, seed: u64, to: &mut dyn Write) -> io::Result<()> {
+    /// Its text, followed by `content`: in one write, or a segment of its own would take a place in TCP's first
+    /// window, which counts segments.
+    pub(crate) fn write(self, seed: u64, content: &[u8], to: &mut dyn Write) -> io::Result<()> {
         let (kind, first, second) = match self {
             Order::Timed { skip, until } => (0, skip.as_nanos() as u64, until.as_nanos() as u64),
             Order::Sized { bytes } => (1, bytes, 0),
         };
-        let mut text = [0; 32];
-        for (place, value) in text.chunks_exact_mut(8).zip([kind, seed, first, second]) {
-            place.copy_from_slice(&u64::to_le_bytes(value));
+        let mut text = Vec::with_capacity(32 + content.len());
+        for value in [kind, seed, first, second] {
+            text.extend(u64::to_le_bytes(value));
         }
+        text.extend(content);
         to.write_all(&text)
     }
 

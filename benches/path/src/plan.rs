@@ -11,6 +11,9 @@ const QUEUES: [f64; 3] = [0.25, 1.0, 5.0];
 /// Seconds after which a flow alone on its path has found its rate.
 pub(crate) const START: u64 = 3;
 
+/// Milliseconds by which one of two flows is ahead of the other.
+const APART: u64 = 1_000;
+
 /// The stacks of the matrix: ours, and the kernel's of the same algorithm.
 pub(crate) const PAIRS: [(&str, &str); 3] = [
     ("aqueduct:newreno", "tcp:reno"),
@@ -28,9 +31,11 @@ pub(crate) struct Task {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
-    /// Flows at once; what arrives from `skip` to `until` seconds counts.
+    /// Flows side by side, begun `apart` milliseconds from each other; what arrives from `skip` to `until` seconds
+    /// counts.
     Flows {
         stacks: Vec<Stack>,
+        apart: u64,
         skip: u64,
         until: u64,
     },
@@ -43,6 +48,12 @@ pub(crate) enum Work {
 }
 
 impl Task {
+    /// The same, with another pattern of random loss.
+    pub(crate) fn with_seed(mut self, seed: u64) -> Self {
+        self.path.seed = seed;
+        self
+    }
+
     /// The name under which its result is kept.
     pub(crate) fn name(&self) -> String {
         match &self.work {
@@ -98,6 +109,7 @@ pub(crate) fn matrix(seconds: u64) -> Vec<Task> {
             path,
             work: Work::Flows {
                 stacks: vec![stack],
+                apart: 0,
                 skip: START,
                 until: seconds,
             },
@@ -116,12 +128,13 @@ fn shared(queue: f64) -> Path {
     }
 }
 
-/// One flow beside one kernel CUBIC flow, and ten flows of a kind.
+/// One flow beside one kernel CUBIC flow, each of both begun first, and ten flows of a kind.
 pub(crate) fn shares() -> Vec<Task> {
     let flows = |kind, queue, stacks: Vec<Stack>| Task {
         kind,
         path: shared(queue),
         work: Work::Flows {
+            apart: if kind == "share" { APART } else { 0 },
             stacks,
             skip: 10,
             until: 60,
@@ -136,7 +149,11 @@ pub(crate) fn shares() -> Vec<Task> {
             "tcp:bbr",
             "tcp:cubic",
         ] {
-            tasks.push(flows("share", queue, vec![stack(name), stack("tcp:cubic")]));
+            let pair = [stack(name), stack("tcp:cubic")];
+            tasks.push(flows("share", queue, pair.to_vec()));
+            if pair[0] != pair[1] {
+                tasks.push(flows("share", queue, pair.into_iter().rev().collect()));
+            }
         }
     }
     for name in ["aqueduct:cubic", "aqueduct:bbr", "tcp:cubic", "tcp:bbr"] {
@@ -153,6 +170,7 @@ pub(crate) fn sizes() -> Vec<Task> {
             "tcp:cubic",
             "aqueduct:cubic",
             "aqueduct:bbr",
+            "aqueduct:auto",
             "aqueduct:default",
             "tcp:bbr",
         ] {
@@ -210,6 +228,7 @@ pub(crate) fn figures(seconds: u64) -> Vec<Task> {
             path,
             work: Work::Flows {
                 stacks: vec![stack(name)],
+                apart: 0,
                 skip: START,
                 until: seconds,
             },

@@ -38,23 +38,39 @@ impl Plan {
     }
 }
 
-pub(crate) fn run(
-    plans: &[Plan],
-    out: PathBuf,
-    seconds: u64,
-    jobs: usize,
-    only: &[String],
-) -> io::Result<()> {
-    let results = Results::open(out)?;
-    let wanted = |task: &Task| {
+/// Which measurements are to be made.
+pub(crate) struct Wanted {
+    pub(crate) plans: Vec<Plan>,
+    /// Seconds of a flow alone on its path.
+    pub(crate) seconds: u64,
+    /// Measurements of each kind on each path.
+    pub(crate) seeds: u64,
+    /// What their names and paths must contain.
+    pub(crate) only: Vec<String>,
+}
+
+impl Wanted {
+    /// Seed by seed, so that a run that is interrupted has measured all of them as often.
+    fn tasks(&self) -> Vec<Task> {
+        let planned = (1..=self.seeds).flat_map(|seed| {
+            let tasks = self.plans.iter().flat_map(|plan| plan.tasks(self.seconds));
+            tasks.map(move |task| task.with_seed(seed))
+        });
+        planned.filter(|task| self.includes(task)).collect()
+    }
+
+    fn includes(&self, task: &Task) -> bool {
         let text = format!("{} on {}", task.name(), task.path);
-        only.iter().all(|part| text.contains(part.as_str()))
-    };
-    let tasks: Vec<_> = plans
-        .iter()
-        .flat_map(|plan| plan.tasks(seconds))
+        self.only.iter().all(|part| text.contains(part.as_str()))
+    }
+}
+
+pub(crate) fn run(wanted: &Wanted, out: PathBuf, jobs: usize) -> io::Result<()> {
+    let results = Results::open(out)?;
+    let tasks: Vec<_> = wanted
+        .tasks()
+        .into_iter()
         .filter(|task| results.find(task.kind, &task.path, &task.name()).is_none())
-        .filter(wanted)
         .collect();
     println!("{} measurements to make", tasks.len());
     let (slow, fast): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| task.path.rate <= SLOW);
@@ -115,11 +131,13 @@ fn arguments(work: &Work) -> (Vec<String>, u64) {
     match work {
         Work::Flows {
             stacks,
+            apart,
             skip,
             until,
         } => {
             let mut arguments = vec!["flows".to_owned()];
             arguments.extend(stacks.iter().map(ToString::to_string));
+            arguments.extend(["--apart".to_owned(), apart.to_string()]);
             arguments.extend(["--skip".to_owned(), skip.to_string()]);
             arguments.extend(["--until".to_owned(), until.to_string()]);
             (arguments, until + 60)

@@ -61,9 +61,10 @@ fn congestion(name: &str) -> Result<Congestion, String> {
         "newreno" | "reno" => Ok(Congestion::NewReno),
         "cubic" => Ok(Congestion::Cubic),
         "bbr" => Ok(Congestion::Bbr),
+        "auto" => Ok(Congestion::Auto),
         "default" => Ok(Congestion::default()),
         _ => Err(format!(
-            "unknown control {name}: newreno, cubic, bbr or default"
+            "unknown control {name}: newreno, cubic, bbr, auto or default"
         )),
     }
 }

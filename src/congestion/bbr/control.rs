@@ -20,6 +20,8 @@ const QUANTUM_DATAGRAMS_MIN: u64 = 2;
 const OFFLOAD_QUANTA: u64 = 3;
 /// `MinPipeCwnd`, datagrams: two on their way, and two being acknowledged.
 const MIN_PIPE_DATAGRAMS: u64 = 4;
+/// Hundredths of the estimated rate at which Startup sends: twice the window of twice the bandwidth-delay product.
+const STARTUP_PACING_GAIN: u64 = 400;
 /// Datagrams that a probe has in flight beyond its model, or it could not probe a pipe that holds few.
 const PROBE_DATAGRAMS: u64 = 2;
 
@@ -52,9 +54,19 @@ impl Bbr {
         if self.pacing_rate.is_none() {
             self.pacing_rate = Some(self.initial_pacing_rate(rs.srtt));
         }
-        self.set_pacing_rate(self.state.pacing_gain());
+        self.set_pacing_rate(self.pacing_gain());
         self.set_send_quantum();
         self.set_cwnd(rs);
+    }
+
+    /// The draft's gain; but Startup spreads what its window holds over half a round trip, as slow start does. The window
+    /// bounds what is in flight either way, and with the smallest gain that doubles the rate each round's last packets
+    /// leave a quarter of a round trip later than they might.
+    fn pacing_gain(&self) -> u64 {
+        if self.state == State::Startup && !self.by_the_draft {
+            return STARTUP_PACING_GAIN;
+        }
+        self.state.pacing_gain()
     }
 
     /// `InitPacingRate`: the initial window in a round trip, sped up as Startup does.

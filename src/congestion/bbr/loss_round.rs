@@ -60,7 +60,7 @@ pub(super) struct Judge {
     pub(super) mtu: u64,
     /// The flow drains what its last probe has left: a queue is its own, and no sign of others.
     pub(super) is_draining: bool,
-    /// The rate is cut already as far as losses without a queue cut it.
+    /// The rate is cut already, so far that losses which go on are none of its doing.
     pub(super) is_cut: bool,
 }
 

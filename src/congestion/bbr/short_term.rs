@@ -7,6 +7,9 @@ use super::arithmetic::{UNBOUNDED, percent};
 /// `Beta`: no round takes more than three tenths away, hundredths.
 pub(super) const BETA: u64 = 70;
 
+/// Hundredths of the largest rate at which no flow keeps a queue of its own: what Down sends at.
+const DRAINING: u64 = 90;
+
 /// The short-term bounds and what they follow.
 #[derive(Clone, Debug)]
 pub(super) struct ShortTerm {
@@ -82,9 +85,9 @@ impl ShortTerm {
         }
     }
 
-    /// Whether the rate is cut as far as that, and no farther.
+    /// Whether the rate is cut by no more than that, and by enough to let any queue of the flow's own drain.
     pub(super) fn is_cut_once(&self, max_bw: u64) -> bool {
-        self.bw_shortterm == percent(max_bw, BETA)
+        (percent(max_bw, BETA)..=percent(max_bw, DRAINING)).contains(&self.bw_shortterm)
     }
 
     /// See the field.

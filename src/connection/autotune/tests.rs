@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{EXTRA_PACKETS, Round, SMALL_WINDOW, WindowTuner};
+use super::{EXTRA_PACKETS, LARGE_ROUNDS, LOCAL_WINDOW_MAX, Round, SMALL_WINDOW, WindowTuner};
 use crate::config::Config;
 use crate::stream::RecvCredit;
 use crate::time::Time;
@@ -16,6 +16,8 @@ const RTT: Duration = Duration::from_millis(40);
 struct Reader {
     tuner: WindowTuner,
     round: Round,
+    /// Bytes that each packet carries.
+    packet: u64,
 }
 
 impl Reader {
@@ -31,10 +33,12 @@ impl Reader {
                 is_loopback: false,
                 read: Offset::ZERO,
                 received: Offset::ZERO,
+                packets: 0,
                 mss: MSS,
                 window: u64::from(config.receive_window()),
                 is_tight: false,
             },
+            packet: MSS,
         }
     }
 
@@ -43,6 +47,7 @@ impl Reader {
         self.round.now += time;
         self.round.read = self.round.read.plus(drained);
         self.round.received = self.round.read;
+        self.round.packets += drained.div_ceil(self.packet);
         assert!(self.tuner.is_due(self.round.now));
         self.round.window = self.tuner.on_round(self.round).window;
         self.round.window
@@ -132,14 +137,63 @@ fn a_short_path_gets_half_of_the_socket_buffer() {
 }
 
 #[test]
-fn on_this_machine_no_window_grows() {
+fn on_this_machine_the_window_grows_to_what_keeps_both_sides_awake() {
     let mut reader = Reader::new(&Config::default());
     reader.tuner.set_socket_buffer(8 << 20);
     reader.round.min_rtt = Some(Duration::from_micros(249));
-    assert_eq!(reader.round(RTT, 1 << 20), INITIAL);
+    for _ in 1..LARGE_ROUNDS {
+        assert_eq!(reader.round(RTT, 1 << 20), INITIAL, "not yet");
+    }
+    assert_eq!(reader.round(RTT, 1 << 20), LOCAL_WINDOW_MAX);
+    assert_eq!(
+        reader.round(RTT, 1_000),
+        LOCAL_WINDOW_MAX,
+        "little, in full packets"
+    );
     reader.round.min_rtt = Some(Duration::from_millis(3));
     reader.round.is_loopback = true;
-    assert_eq!(reader.round(RTT, 1 << 20), INITIAL, "a busy machine");
+    reader.packet = 16_304;
+    assert_eq!(
+        reader.round(RTT, 1 << 20),
+        LOCAL_WINDOW_MAX,
+        "a busy machine"
+    );
+    reader.tuner.set_socket_buffer(800_000);
+    assert_eq!(
+        reader.round(RTT, 1 << 20),
+        400_000,
+        "half of the socket buffer"
+    );
+}
+
+#[test]
+fn on_this_machine_no_window_grows_for_small_packets() {
+    let mut reader = Reader::new(&Config::default());
+    reader.tuner.set_socket_buffer(8 << 20);
+    reader.round.is_loopback = true;
+    for round in 0..50 {
+        // Every now and then, but never for long, they come in full packets.
+        reader.packet = if round % 8 == 0 { 1_000 } else { 16_304 };
+        assert_eq!(reader.round(RTT, 1 << 20), INITIAL);
+    }
+}
+
+#[test]
+fn a_round_on_this_machine_is_no_shorter_than_a_millisecond() {
+    let mut reader = Reader::new(&Config::default());
+    reader.round.is_loopback = true;
+    reader.round.rtt = Some(Duration::from_micros(40));
+    reader.round(RTT, 1 << 20);
+    assert!(
+        !reader
+            .tuner
+            .is_due(reader.round.now + Duration::from_micros(999))
+    );
+    assert!(
+        reader
+            .tuner
+            .is_due(reader.round.now + Duration::from_millis(1))
+    );
 }
 
 #[test]
@@ -183,6 +237,7 @@ fn without_a_round_trip_nothing_grows_but_one_is_asked_for() {
         is_loopback: false,
         read: Offset::new(1 << 20),
         received: Offset::new(1 << 20),
+        packets: 1_000,
         mss: MSS,
         window: INITIAL,
         is_tight: false,
@@ -246,6 +301,7 @@ proptest! {
                             is_loopback: false,
                             read,
                             received,
+                            packets: received.get() / MSS,
                             mss: MSS,
                             window: credit.window(),
                             is_tight,

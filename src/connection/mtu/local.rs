@@ -35,9 +35,13 @@ impl Connection {
     /// and what they carried is sent again.
     pub(in crate::connection) fn take_back(&mut self, sent: usize) {
         let sent = u64::try_from(sent).unwrap_or(u64::MAX);
+        let from = self.batch_from.plus(sent);
+        if from < self.recovery.next_number() {
+            // One of them may have carried what was owed.
+            self.acks.owe_now();
+        }
         let mut outcome = std::mem::take(&mut self.outcome);
-        self.recovery
-            .unsend(self.batch_from.plus(sent), &mut outcome);
+        self.recovery.unsend(from, &mut outcome);
         // A probe of the MTU that never left is no news about the path: `repair` would take it as lost.
         outcome.lost.retain(|contents| contents.mtu_probe.is_none());
         self.outcome = outcome;

@@ -1,11 +1,14 @@
 //! The packets that have a batch to themselves: they differ from all others in size or destination.
 
 use crate::connection::handshake::Handshake;
-use crate::connection::{Connection, Phase};
+use crate::connection::{Connection, HEADER_BYTES, Phase};
 use crate::limits::{DATAGRAM_MIN, SYN_BYTES};
 use crate::recovery::Contents;
 use crate::time::{Time, Timer};
 use crate::wire::{Batch, Flags, Kind, Options, PacketBuilder, PathMessage, Transmit};
+
+/// Bytes of an ACK block with ECN counters and without further ranges.
+const ACK_BLOCK_BYTES: usize = 28 + 12;
 
 impl Connection {
     pub(super) fn poll_reset(&mut self, _now: Time, batch: &mut Batch) -> Option<Transmit> {
@@ -71,7 +74,7 @@ impl Connection {
             return None;
         }
         let room = batch.room(DATAGRAM_MIN)?;
-        let (route, message) = self.path.take_message()?;
+        let (route, message) = self.path.take_message(now, self.recovery.pto())?;
         let mut packet = self.builder(room, Kind::Path);
         let (aux, nonce) = match message {
             PathMessage::Challenge(nonce) => (0, nonce),
@@ -82,8 +85,37 @@ impl Connection {
         let len = packet.finish();
         batch.push(len);
         self.on_numbered_sent(now, len, true, Contents::default());
-        self.arm_path(now);
+        self.arm_path();
         Some(self.transmit(route))
+    }
+
+    /// One DGRAM; false if the batch has no room for it. Side by side with others, but for its size much as they are.
+    pub(super) fn build_datagram(&mut self, now: Time, batch: &mut Batch) -> bool {
+        let len = self.datagrams.next_len();
+        let room = batch.room(usize::from(self.mtu.size()));
+        let Some(room) = room.filter(|room| room.len() >= HEADER_BYTES + len) else {
+            return false;
+        };
+        let mut packet = self.builder(room, Kind::Dgram);
+        // The datagram goes before the acknowledgement, which can leave alone.
+        let has_room = packet.room() >= len + ACK_BLOCK_BYTES;
+        let with_ack = has_room && self.put_ack(now, &mut packet, len, false);
+        let Some((count, data)) = self.datagrams.take() else {
+            return false;
+        };
+        packet.offset(count);
+        packet.payload(&data);
+        let len = packet.finish();
+        batch.push(len);
+        let contents = Contents {
+            dgram: true,
+            ..Contents::default()
+        };
+        self.on_numbered_sent(now, len, false, contents);
+        if with_ack {
+            self.acks.on_reported();
+        }
+        true
     }
 
     /// A larger datagram is tried when enough data waits to profit from it, and never while repairing.

@@ -3,8 +3,6 @@
 use crate::connection::{Connection, Phase};
 use crate::time::Time;
 
-use super::PathAction;
-
 impl Connection {
     /// Probe timeouts since the peer last acknowledged anything.
     pub fn pto_count(&self) -> u32 {
@@ -22,7 +20,7 @@ impl Connection {
             return;
         }
         self.take_back(sent);
-        self.follow(now, PathAction::Moved);
+        self.leave_path();
         self.wants.liveness = true;
         self.settle(now);
     }

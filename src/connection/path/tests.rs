@@ -15,8 +15,16 @@ fn path() -> Path {
     Path::new("192.0.2.1:1000".parse().expect("an address"), None)
 }
 
-fn newest(path: &mut Path, from: &str, len: u64) {
-    path.on_packet(&meta(from), len, true, || NONCE);
+fn newest(path: &mut Path, from: &str, len: u64) -> PathAction {
+    let came = Came {
+        len,
+        is_newest: true,
+    };
+    path.on_packet(Time::ZERO, &meta(from), came, PTO, || NONCE)
+}
+
+fn take(path: &mut Path) -> Option<(Route, PathMessage)> {
+    path.take_message(Time::ZERO, PTO)
 }
 
 fn remote(path: &Path) -> String {
@@ -26,7 +34,11 @@ fn remote(path: &Path) -> String {
 #[test]
 fn an_old_packet_from_elsewhere_changes_nothing() {
     let mut path = path();
-    path.on_packet(&meta("198.51.100.9:5"), 100, false, || NONCE);
+    let came = Came {
+        len: 100,
+        is_newest: false,
+    };
+    path.on_packet(Time::ZERO, &meta("198.51.100.9:5"), came, PTO, || NONCE);
     assert!(!path.is_changing() && !path.has_message());
     assert_eq!(remote(&path), "192.0.2.1:1000");
 }
@@ -34,9 +46,10 @@ fn an_old_packet_from_elsewhere_changes_nothing() {
 #[test]
 fn a_rebound_port_is_followed_at_once_within_three_times_its_bytes() {
     let mut path = path();
-    newest(&mut path, "192.0.2.1:2000", 100);
+    let action = newest(&mut path, "192.0.2.1:2000", 100);
+    assert_eq!(action, PathAction::Rebound);
     assert_eq!(remote(&path), "192.0.2.1:2000");
-    let (route, message) = path.take_message().expect("a challenge");
+    let (route, message) = take(&mut path).expect("a challenge");
     assert_eq!(
         (route.remote.port(), message),
         (2000, PathMessage::Challenge(NONCE))
@@ -48,15 +61,13 @@ fn a_rebound_port_is_followed_at_once_within_three_times_its_bytes() {
     );
     path.on_sent(204);
     assert!(!path.may_send(1));
-    path.on_packet(&meta("192.0.2.1:2000"), 10, true, || {
-        unreachable!("one candidate at a time")
-    });
+    let again = newest(&mut path, "192.0.2.1:2000", 10);
+    assert_eq!(again, PathAction::Keep, "one candidate at a time");
     assert!(path.may_send(30));
     let action = path.on_message(
         Time::ZERO,
         &meta("192.0.2.1:2000"),
         PathMessage::Response(NONCE),
-        PTO,
     );
     assert_eq!(action, PathAction::Keep);
     assert!(!path.is_changing() && path.may_send(u64::MAX));
@@ -67,9 +78,9 @@ fn three_unanswered_challenges_bring_the_old_port_back() {
     let mut path = path();
     newest(&mut path, "192.0.2.1:2000", 1_000);
     for _ in 0..3 {
-        assert!(path.take_message().is_some());
-        assert!(path.take_message().is_none(), "one challenge a timer");
-        assert_eq!(path.on_timer(Time::ZERO), PathAction::Keep);
+        assert!(take(&mut path).is_some());
+        assert!(take(&mut path).is_none(), "one challenge a timer");
+        assert_eq!(path.on_timer(Time::ZERO, PTO), PathAction::Keep);
     }
     assert_eq!(remote(&path), "192.0.2.1:1000");
     assert!(!path.is_changing());
@@ -78,47 +89,77 @@ fn three_unanswered_challenges_bring_the_old_port_back() {
 #[test]
 fn another_address_must_answer_while_the_old_one_does_not() {
     let mut path = path();
-    newest(&mut path, "198.51.100.9:5", 100);
+    let action = newest(&mut path, "198.51.100.9:5", 100);
+    assert_eq!(action, PathAction::ProbeOld, "both are asked at once");
     assert_eq!(remote(&path), "192.0.2.1:1000", "not yet");
     assert!(path.may_send(u64::MAX), "the old path has no new limit");
-    let unasked = PathMessage::Response(NONCE);
-    path.on_message(Time::ZERO, &meta("198.51.100.9:5"), unasked, PTO);
-    assert_eq!(
-        path.deadline(Time::ZERO, PTO),
-        Some(Time::ZERO + PTO),
-        "an unasked answer"
-    );
-    path.take_message().expect("a challenge");
-    let wrong = [("198.51.100.9:5", NONCE + 1), ("198.51.100.9:6", NONCE)];
-    for (from, nonce) in wrong {
-        let action = path.on_message(Time::ZERO, &meta(from), PathMessage::Response(nonce), PTO);
-        assert_eq!(action, PathAction::Keep);
+    let answer = |path: &mut Path, at, from: &str, nonce| {
+        path.on_message(at, &meta(from), PathMessage::Response(nonce))
+    };
+    let early = answer(&mut path, Time::ZERO, "198.51.100.9:5", NONCE);
+    assert_eq!(early, PathAction::Keep, "an unasked answer");
+    take(&mut path).expect("a challenge");
+    let end = Time::ZERO + PTO;
+    for (from, nonce) in [("198.51.100.9:5", NONCE + 1), ("198.51.100.9:6", NONCE)] {
+        assert_eq!(answer(&mut path, end, from, nonce), PathAction::Keep);
     }
-    let right = PathMessage::Response(NONCE);
-    let action = path.on_message(Time::ZERO, &meta("198.51.100.9:5"), right, PTO);
-    assert_eq!(action, PathAction::ProbeOld);
+    let before = Time::ZERO + PTO / 2;
+    let right = answer(&mut path, before, "198.51.100.9:5", NONCE);
     assert_eq!(
-        path.on_timer(Time::ZERO),
+        right,
         PathAction::Keep,
         "the old path has one probe timeout"
     );
-    assert_eq!(path.on_timer(Time::ZERO + PTO), PathAction::Moved);
+    assert_eq!(path.deadline(), Some(end));
+    assert_eq!(path.on_timer(before, PTO), PathAction::Keep);
+    assert_eq!(path.on_timer(end, PTO), PathAction::Moved);
     assert_eq!(remote(&path), "198.51.100.9:5");
+}
+
+#[test]
+fn an_answer_later_than_the_old_path_could_give_moves_at_once() {
+    let mut path = path();
+    newest(&mut path, "198.51.100.9:5", 100);
+    take(&mut path).expect("a challenge");
+    let late = Time::ZERO + PTO * 2;
+    let action = path.on_message(late, &meta("198.51.100.9:5"), PathMessage::Response(NONCE));
+    assert_eq!(action, PathAction::Moved);
+}
+
+/// What the peer sends may not put off the timer: PATH packets more often than once a probe timeout did.
+#[test]
+fn a_stream_of_messages_does_not_postpone_the_timer() {
+    for from in ["192.0.2.1:2000", "198.51.100.9:5"] {
+        let mut path = path();
+        newest(&mut path, from, 1_000);
+        let mut timers = 0;
+        for n in 0..1_000_u32 {
+            let now = Time::ZERO + PTO / 10 * n;
+            if path.deadline().is_some_and(|due| due <= now) {
+                timers += 1;
+                path.on_timer(now, PTO);
+            }
+            path.on_message(now, &meta(from), PathMessage::Challenge(1));
+            path.on_message(now, &meta(from), PathMessage::Response(NONCE + 1));
+            while path.take_message(now, PTO).is_some() {}
+        }
+        assert_eq!(timers, 3, "three challenges, and each had its time");
+        assert!(!path.is_changing());
+    }
 }
 
 #[test]
 fn an_answer_on_the_old_path_ends_the_change() {
     let mut path = path();
     newest(&mut path, "198.51.100.9:5", 100);
-    path.take_message().expect("a challenge");
+    take(&mut path).expect("a challenge");
     path.on_message(
         Time::ZERO,
         &meta("198.51.100.9:5"),
         PathMessage::Response(NONCE),
-        PTO,
     );
-    path.on_packet(&meta("192.0.2.1:1000"), 40, true, || unreachable!());
-    assert_eq!(path.on_timer(Time::ZERO + PTO), PathAction::Keep);
+    newest(&mut path, "192.0.2.1:1000", 40);
+    assert_eq!(path.on_timer(Time::ZERO + PTO, PTO), PathAction::Keep);
     assert_eq!(remote(&path), "192.0.2.1:1000");
 }
 
@@ -130,9 +171,8 @@ fn a_flood_of_challenges_queues_two_responses() {
             Time::ZERO,
             &meta("192.0.2.1:1000"),
             PathMessage::Challenge(nonce),
-            PTO,
         );
     }
-    let sent = std::iter::from_fn(|| path.take_message()).count();
+    let sent = std::iter::from_fn(|| take(&mut path)).count();
     assert_eq!(sent, RESPONSES_MAX);
 }

@@ -170,6 +170,7 @@ fn a_peer_cannot_stretch_our_timers_by_its_acknowledgement_delay() {
         max_datagram: 1_200,
         max_ack_delay: Some(Duration::from_secs(4_294)),
         idle_timeout: None,
+        dgram_max: None,
         features: None,
         incarnation: None,
         rtt: None,

@@ -154,3 +154,48 @@ fn acknowledgements_of_packets_never_sent_end_the_connection_after_a_few() {
     pair.settle();
     assert!(pair.kinds_since(0).contains(&(true, "RST")));
 }
+
+#[test]
+fn linked_bytes_arrive_in_order_with_copied_ones_and_are_let_go() {
+    for seed in 1..=8 {
+        println!("seed {seed}");
+        let mut pair = Pair::open(Config::default());
+        let mut random = Random::new(seed);
+        pair.fate = Box::new(move |_, _, _| !random.next().is_multiple_of(10));
+        let data = bytes::Bytes::from(bytes_of(7, 0, 150_000));
+        let (mut written, mut received) = (0, Vec::new());
+        while received.len() < data.len() {
+            // Slices that are linked and slices that are too short for it.
+            let end = data
+                .len()
+                .min(written + if written % 2 == 0 { 9_001 } else { 501 });
+            let slice = data.slice(written..end);
+            written += pair.client.write_bytes(&slice).unwrap_or(0);
+            drop(slice);
+            pair.run_for(ONE_WAY);
+            while let Ok(part) = pair.server().read_bytes(4_000) {
+                assert!(!part.is_empty() && part.len() <= 4_000);
+                received.extend_from_slice(&part);
+            }
+        }
+        assert!(received == data, "in order and unchanged");
+        pair.settle();
+        assert!(pair.client.is_all_acked());
+        assert!(data.is_unique(), "nothing is kept of what was acknowledged");
+    }
+}
+
+#[test]
+fn what_is_linked_counts_as_memory_until_it_is_acknowledged() {
+    let mut pair = Pair::open(Config::default());
+    let before = pair.client.memory();
+    let data = bytes::Bytes::from(bytes_of(7, 0, 100_000));
+    assert_eq!(pair.client.write_bytes(&data), Ok(100_000));
+    assert!(pair.client.memory() >= before + 100_000);
+    assert!(!data.is_unique());
+    pair.settle();
+    read_all(pair.server());
+    pair.settle();
+    assert!(pair.client.memory() < before + 10_000);
+    assert!(data.is_unique());
+}

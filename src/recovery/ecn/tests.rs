@@ -319,6 +319,37 @@ fn counters_wrap() {
     assert_eq!(pair.ecn.ce(), 14);
 }
 
+/// A box that begins to mark everything in mid-transfer, however little is sent.
+#[test]
+fn marks_that_no_window_ends_are_given_up() {
+    let mut pair = Pair::new();
+    pair.pass(10, 1);
+    for _ in 0..HOPELESS_PACKETS - 1 {
+        assert_eq!(pair.pass(1, 1), 1);
+        pair.ecn.on_window(true);
+        assert_eq!(pair.ecn.state(), EcnState::Capable);
+    }
+    pair.pass(1, 1);
+    pair.ecn.on_window(true);
+    assert_eq!(pair.ecn.state(), EcnState::Failed);
+}
+
+/// As long as the window still shrinks, or some packets come without a mark, marks mean congestion.
+#[test]
+fn marks_that_a_smaller_window_may_end_are_answered() {
+    let mut pair = Pair::new();
+    pair.pass(10, 0);
+    for round in 0..1_000 {
+        pair.pass(20, 20);
+        pair.ecn.on_window(false);
+        pair.pass(30, 30);
+        pair.ecn.on_window(true);
+        pair.pass(1, u32::from(round % 2 == 0));
+        pair.ecn.on_window(round % 2 == 1);
+        assert_eq!(pair.ecn.state(), EcnState::Capable);
+    }
+}
+
 /// What a peer and a path may do, in any order.
 #[derive(Clone, Debug)]
 enum Op {

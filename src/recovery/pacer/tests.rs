@@ -103,6 +103,7 @@ fn a_short_burst_is_the_most_that_ever_leaves_back_to_back() {
             assert!(first <= most.min(14_720), "{first} at first");
             for late in [0, 0, 50, 5_000, 0, 3_600_000_000, 0] {
                 let now = next + Duration::from_micros(late);
+                pacer.on_drained(true);
                 let (bytes, again) = burst(&mut pacer, now, 1_472);
                 assert!((1..=most).contains(&bytes), "{bytes}, {late} us late");
                 next = again;
@@ -110,6 +111,61 @@ fn a_short_burst_is_the_most_that_ever_leaves_back_to_back() {
             pacer.restart(next);
             assert!(burst(&mut pacer, next, 1_472).0 <= most, "after a pause");
         }
+    }
+}
+
+/// Sends all that may leave, and goes on waiting for the pacer; bytes, and when the next may leave.
+fn drain(pacer: &mut Pacer, now: Time) -> (u64, Time) {
+    let sent = burst(pacer, now, 1_472);
+    pacer.on_drained(true);
+    sent
+}
+
+#[test]
+fn a_wake_up_that_comes_late_loses_nothing_up_to_sixteen_milliseconds() {
+    for rate in [300_000, 1_000_000, 12_500_000] {
+        for late in [0, 3, 8, 15] {
+            let mut pacer = paced(1_472, rate);
+            let (_, mut next) = drain(&mut pacer, Time::ZERO);
+            let (begun, mut bytes) = (next, 0);
+            while next < begun + Duration::from_secs(1) {
+                let (sent, again) = drain(&mut pacer, next + Duration::from_millis(late));
+                (bytes, next) = (bytes + sent, again);
+            }
+            let share = bytes as f64 / (rate as f64 * (next - begun).as_secs_f64());
+            assert!(
+                (0.97..=1.03).contains(&share),
+                "{rate}, {late} ms late: {share}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_waits_for_anything_but_the_pacer_earns_no_more_than_the_bucket_holds() {
+    let rate = 12_500_000;
+    let mut pacer = paced(1_472, rate);
+    let (_, next) = drain(&mut pacer, Time::ZERO);
+    // The window is full: time goes by that no wake-up could have used.
+    pacer.on_drained(false);
+    let (bytes, _) = burst(&mut pacer, next + Duration::from_millis(500), 1_472);
+    assert!(bytes <= pacer.capacity(), "{bytes}");
+    // Nor does a wake-up keep for later what it did not spend.
+    let (_, next) = drain(&mut pacer, Time::from_millis(1_000));
+    let late = next + Duration::from_millis(500);
+    pacer.on_sent(late, 1_472, false);
+    pacer.on_drained(false);
+    let (bytes, _) = burst(&mut pacer, late, 1_472);
+    assert!(bytes <= pacer.capacity(), "{bytes}");
+}
+
+#[test]
+fn a_machine_that_slept_catches_up_by_sixteen_milliseconds_and_a_quarter_of_a_mebibyte_at_most() {
+    for (rate, most) in [(1_000_000, 16_000), (125_000_000, 256 << 10)] {
+        let mut pacer = paced(1_472, rate);
+        let (_, next) = drain(&mut pacer, Time::ZERO);
+        let (bytes, _) = drain(&mut pacer, next + Duration::from_secs(60));
+        assert!(bytes <= most, "{rate}: {bytes}");
     }
 }
 
@@ -171,8 +227,8 @@ fn waits_of_fractions_of_a_nanosecond_are_not_lost() {
 }
 
 #[test]
-fn an_unpaced_burst_is_64_kib_or_half_the_window() {
-    for (cwnd, burst) in [(12_000, 65_536), (131_072, 65_536), (1 << 20, 1 << 19)] {
+fn an_unpaced_burst_is_256_kib_or_half_the_window() {
+    for (cwnd, burst) in [(12_000, 1 << 18), (1 << 19, 1 << 18), (1 << 20, 1 << 19)] {
         let mut pacer = Pacer::new(1_472);
         pacer.renew_burst(cwnd);
         assert_eq!(pacer.burst_room(), burst);

@@ -42,6 +42,14 @@ impl Snapshot {
     }
 }
 
+/// Where the snapshots end, and the newest of them.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::recovery) struct Mark {
+    end: u32,
+    newest: Option<Snapshot>,
+    bytes: usize,
+}
+
 /// The snapshots of all tracked packets, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Batches {
@@ -75,6 +83,31 @@ impl Batches {
     pub(super) fn get(&self, batch: u32) -> &Snapshot {
         let index = usize::try_from(batch.wrapping_sub(self.first)).unwrap_or(usize::MAX);
         &self.ring[index]
+    }
+
+    /// The present end.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            end: self.end(),
+            newest: self.ring.back().copied(),
+            bytes: self.bytes,
+        }
+    }
+
+    /// What was added since the mark is gone, and the newest before it is what it was then.
+    pub(super) fn restore(&mut self, mark: Mark) {
+        while self.end() != mark.end && self.ring.pop_back().is_some() {}
+        if let (Some(newest), Some(was)) = (self.ring.back_mut(), mark.newest) {
+            *newest = was;
+        }
+        self.bytes = mark.bytes;
+    }
+
+    /// One past the index of the newest.
+    fn end(&self) -> u32 {
+        let len =
+            u32::try_from(self.ring.len()).expect("fewer batches are in flight than a u32 counts");
+        self.first.wrapping_add(len)
     }
 
     /// Nothing older than `batch` is tracked any more.

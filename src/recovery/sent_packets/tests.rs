@@ -26,6 +26,7 @@ fn packet(n: u64) -> SentPacket {
             data: start..start.plus(len),
             fin: n % 5 == 0,
             mtu_probe: probe.then_some(9_000),
+            dgram: n % 11 == 4,
             marked: n % 3 == 0,
         },
     }

@@ -21,6 +21,7 @@ enum Op {
     Ack(Vec<(u64, u64)>, u64),
     Deadline,
     NewPath,
+    Rebound,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -33,6 +34,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(ranges, delay)| Op::Ack(ranges, delay)),
         4 => Just(Op::Deadline),
         1 => Just(Op::NewPath),
+        1 => Just(Op::Rebound),
     ]
 }
 
@@ -59,6 +61,16 @@ impl Twin {
                     );
                     self.settle();
                 }
+            }
+            Op::Rebound => {
+                self.script.out = Outcome::default();
+                self.script
+                    .recovery
+                    .on_rebound(self.now, &mut self.script.out);
+                self.settle();
+                self.packets
+                    .values_mut()
+                    .for_each(|packet| packet.2 = false);
             }
             Op::NewPath => {
                 self.script.recovery.on_new_path(MTU);

@@ -219,3 +219,63 @@ fn something_in_flight_has_a_deadline_after_every_turn_of_losing_and_moving() {
         "a deadline that was served is over"
     );
 }
+
+/// A reduction hands out what acknowledgements allow; when the last packet in flight is lost by age, none will come.
+#[test]
+fn a_reduction_ends_when_nothing_is_in_flight() {
+    let mut script = flight(10);
+    script.ack(at(100), &[1..=3]);
+    script.ack(at(110), &[9..=9, 1..=3]);
+    assert_eq!(script.lost(), [4, 5, 6]);
+    assert!(script.recovery.reduction.is_some());
+    let (due, why) = script.deadline().unwrap();
+    assert_eq!(why, Timer::Loss);
+    script.timeout(due);
+    assert_eq!(script.lost(), [7, 8]);
+    assert_eq!(script.recovery.bytes_in_flight(), 0);
+    assert!(script.recovery.reduction.is_none());
+    assert_eq!(script.recovery.cwnd_room(), script.cwnd());
+}
+
+/// The peer's port is another one: what went to the old one is no sign of congestion, and leaves again at once.
+#[test]
+fn a_rebound_peer_costs_no_window_and_its_packets_leave_again_at_once() {
+    let mut script = flight(10);
+    script.ack(at(100), &[0..=1]);
+    script.timeout(script.deadline().unwrap().0);
+    assert_eq!(script.recovery.pto_count(), 1);
+    let before = script.recovery.snapshot();
+    let now = at(300);
+    script.out = Outcome::default();
+    script.recovery.on_rebound(now, &mut script.out);
+    script.check();
+    assert_eq!(script.lost(), (2..10).collect::<Vec<_>>());
+    let after = script.recovery.snapshot();
+    assert_eq!((after.cwnd, after.ssthresh), (before.cwnd, u64::MAX));
+    assert_eq!((after.srtt, after.min_rtt), (before.srtt, before.min_rtt));
+    assert_eq!((after.bytes_in_flight, after.pto_count), (0, 0));
+    assert_eq!(script.deadline(), None);
+    assert_eq!(script.recovery.cwnd_room(), after.cwnd);
+    // A true loss on the new path is answered, and late arrivals of the old one prove nothing of it.
+    script.send(now, 10);
+    script.ack(now + ms(100), &[11..=19]);
+    assert_eq!(script.lost(), [10]);
+    let reduced = script.cwnd();
+    assert!(reduced < after.cwnd);
+    script.ack(now + ms(110), &[11..=19, 2..=9]);
+    assert_eq!(script.acked(), (2..10).rev().collect::<Vec<_>>());
+    assert_eq!(script.cwnd(), reduced);
+}
+
+/// RFC 9000 s9.4: with another address the window starts anew, and what went to the old one leaves at once, too.
+#[test]
+fn a_peer_that_has_moved_is_sent_again_what_went_to_its_old_address() {
+    let mut script = flight(10);
+    script.out = Outcome::default();
+    script.recovery.abandon_flight(at(200), &mut script.out);
+    script.recovery.on_new_path(MTU);
+    assert_eq!(script.lost(), (0..10).collect::<Vec<_>>());
+    let snapshot = script.recovery.snapshot();
+    assert_eq!((snapshot.packets_lost, snapshot.bytes_in_flight), (10, 0));
+    assert_eq!(script.deadline(), None);
+}

@@ -35,7 +35,7 @@ impl Spy {
         let choice = Congestion::custom(move |_| Box::new(spy.clone()));
         let mut script = Script::new();
         script.recovery = Recovery::new(number(0), choice, Setup::new(MTU));
-        script.recovery.skips = Skips::new(0, number(u64::MAX), 0);
+        script.recovery.skips = Skips::never();
         script.recovery.on_handshake_rtt(ms(100));
         script
     }
@@ -156,6 +156,7 @@ fn every_packet_sent_is_told_with_what_was_before_it() {
         ..Contents::default()
     };
     script.send_with(at(350), probe, true);
+    script.recovery.begin_batch(at(350));
     let told = spy.told();
     let inflight: Vec<_> = told.sent.iter().map(|sent| sent.inflight / 1_200).collect();
     assert_eq!(inflight, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]);
@@ -176,6 +177,7 @@ fn idle_time_is_counted_from_the_last_acknowledgement_not_from_the_last_packet()
     script.ack(at(180), &[0..=1]);
     script.ack(at(200), &[0..=1]);
     script.send(at(500), 2);
+    script.recovery.begin_batch(at(500));
     let idle: Vec<_> = spy.told().sent.iter().map(|sent| sent.idle).collect();
     assert_eq!(idle, [None, None, Some(ms(320)), None]);
 }
@@ -207,6 +209,7 @@ fn after_a_long_pause_the_controller_hears_what_the_last_busy_round_delivered() 
     script.send(at(300), 1);
     script.ack(at(400), &[first..=first]);
     script.send(at(5_000), 2);
+    script.recovery.begin_batch(at(5_000));
     assert_eq!(spy.told().restarts, [(at(5_000), 8 * 1_200)]);
     assert!(
         spy.told().order.ends_with("rss"),
@@ -334,6 +337,25 @@ fn packets_of_an_earlier_path_tell_the_controller_of_the_new_one_nothing() {
 }
 
 #[test]
+fn what_went_to_a_port_that_is_gone_is_no_loss_to_the_controller() {
+    let spy = Spy::default();
+    let mut script = spy.script();
+    script.send(at(0), 10);
+    script.recovery.begin_batch(at(0));
+    let before = spy.told().order.len();
+    script.out = Outcome::default();
+    script.recovery.on_rebound(at(100), &mut script.out);
+    assert_eq!(script.lost(), (0..10).collect::<Vec<_>>());
+    assert_eq!(spy.told().order.len(), before, "not a word");
+    // The gap is the path's, and says nothing of its rate.
+    script.send(at(100), 2);
+    script.ack(at(200), &[10..=11]);
+    let sample = spy.last_ack();
+    assert_eq!((sample.newly_acked, sample.lost), (2_400, 0));
+    assert!(sample.rate.unwrap().app_limited);
+}
+
+#[test]
 fn the_quantum_that_a_controller_wants_is_the_pacers() {
     for (wanted, quantum) in [(None, 2_400), (Some(1_200), 1_200), (Some(6_500), 6_000)] {
         let spy = Spy {
@@ -346,4 +368,26 @@ fn the_quantum_that_a_controller_wants_is_the_pacers() {
         Spy::default().script().recovery.snapshot().state,
         "watching"
     );
+}
+
+#[test]
+fn another_path_may_be_another_algorithms() {
+    let mut script = Script::new();
+    script.recovery = Recovery::new(number(0), Congestion::Auto, Setup::new(MTU));
+    script.recovery.skips = Skips::new(0, number(u64::MAX), 0);
+    let name = |script: &Script| script.recovery.snapshot().algorithm;
+    script.send(Time::ZERO, 1);
+    assert_eq!(name(&script), "undecided");
+    script.ack(Time::from_millis(1), &[0..=0]);
+    assert_eq!(name(&script), "CUBIC");
+    // From the network of the house into that of the telephone, and back.
+    script.recovery.on_new_path(MTU);
+    assert_eq!(name(&script), "undecided");
+    script.send(Time::from_millis(10), 1);
+    script.ack(Time::from_millis(50), &[1..=1]);
+    assert_eq!(name(&script), "BBR");
+    script.recovery.on_new_path(MTU);
+    script.send(Time::from_millis(60), 1);
+    script.ack(Time::from_millis(61), &[2..=2]);
+    assert_eq!(name(&script), "CUBIC");
 }

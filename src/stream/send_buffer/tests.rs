@@ -353,7 +353,7 @@ impl Model {
         assert_eq!(buffer.free(), self.capacity.saturating_sub(end - una));
         assert_eq!(buffer.capacity(), self.capacity);
         assert!(
-            buffer.bytes.capacity() <= self.widest,
+            buffer.bytes.ring_capacity() <= self.widest,
             "more memory than allowed"
         );
         assert_eq!(buffer.has_lost(), self.bytes.contains(&Byte::Lost));

@@ -1,4 +1,5 @@
-//! The example test cases of the draft's appendix A, in its order; by the letter where the deviations matter.
+//! The 22 example test cases of the draft's appendix A (draft-ietf-ccwg-bbr-06, A.1 to A.22), in its order and by its
+//! numbers; by the letter where the deviations matter. One more is of the precautionary probe, which has no case there.
 
 use super::*;
 

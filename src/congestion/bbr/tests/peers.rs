@@ -328,3 +328,24 @@ fn a_mark_is_no_noise() {
     assert!(!cut(false), "one packet of hundreds");
     assert!(cut(true));
 }
+
+#[test]
+fn a_probe_sends_a_quarter_more_and_not_a_third() {
+    let flow = flow_in(State::ProbeBwUp, usual());
+    let rate = flow.bbr.pacing_rate(40 * MS);
+    let wanted = flow.bbr.bw * 125 * 99 / 10_000;
+    assert!(rate.abs_diff(wanted) <= 1, "{rate}, {wanted}");
+}
+
+#[test]
+fn startup_fills_its_window_in_half_a_round_trip_and_the_draft_in_more() {
+    for (by_the_draft, percent) in [(false, 400), (true, 277)] {
+        let mut flow = Flow::new(usual());
+        flow.bbr.by_the_draft = by_the_draft;
+        flow.run(200 * MS);
+        assert_eq!(flow.bbr.state, State::Startup);
+        let rate = flow.bbr.pacing_rate(40 * MS);
+        let wanted = flow.bbr.bw * percent * 99 / 10_000;
+        assert!(rate.abs_diff(wanted) <= 1, "{rate}, {wanted}");
+    }
+}
