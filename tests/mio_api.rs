@@ -51,7 +51,7 @@ impl End {
                 Err(error) => panic!("{error}"),
             }
             if self.sent == all.len() {
-                self.stream.shutdown(Shutdown::Write).unwrap();
+                self.stream.shutdown(Shutdown::Write).expect("open");
             }
         }
         let mut buf = vec![0; 100_000];

@@ -69,7 +69,14 @@ impl Connection {
 
     /// From now on more data should come within a round trip, if the peer has any.
     pub(super) fn expect_data(&mut self, now: Time) {
-        self.silence.since = now;
+        // A flight that takes half of the window and more may have ended for it: what comes next waits for our word.
+        let room = self.recv_credit.edge().since(self.assembler.highest());
+        let wait = if room < self.recv_credit.window() / 2 {
+            self.head_start()
+        } else {
+            Duration::ZERO
+        };
+        self.silence.since = now + wait;
         if self.is_data_due() {
             let due = now + self.silence_max();
             self.timers.set_if_stopped(Timer::Silence, due);

@@ -20,8 +20,11 @@
 //!     poll.poll(&mut events, None)?;
 //!     for event in &events {
 //!         if event.token() == Token(0) {
-//!             let (mut stream, _) = listener.accept()?;
-//!             stream.write_all(b"hello")?;
+//!             match listener.accept() {
+//!                 Ok((mut stream, _)) => stream.write_all(b"hello")?,
+//!                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+//!                 Err(error) => return Err(error),
+//!             }
 //!         } else if event.is_readable() {
 //!             match client.read_to_string(&mut answer) {
 //!                 Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),

@@ -4,6 +4,10 @@
 //! present, future, and while the stream closes; and all methods at once. The cases are those that network stacks
 //! are usually held to; none of them asserts a time.
 #![cfg(feature = "tokio")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something unexpected happens"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,6 +3,10 @@
 //!
 //! tokio's own tests of its TCP streams run over it, too (`tests/tokio_suite.sh`).
 #![cfg(feature = "tokio")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something unexpected happens"
+)]
 
 mod cancel;
 mod mixed;
