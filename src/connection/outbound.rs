@@ -441,7 +441,7 @@ impl Connection {
         let with_ack = self.put_ack(now, &mut packet, DATAGRAM_MIN / 2, true);
         self.put_cookie(&mut packet);
         if self.silence.is_asking() {
-            packet.pad_to(DATAGRAM_MIN);
+            packet.pad_to(super::silence::QUESTION_BYTES);
         }
         let len = packet.finish();
         batch.push(len);
@@ -485,7 +485,7 @@ impl Connection {
             .recv_credit
             .advertise(self.assembler.read_offset(), self.mss());
         if was_shut_out && !self.is_peer_shut_out() {
-            self.expect_data_of_window(now);
+            self.expect_data(now);
         }
         let unread = u32::try_from(self.assembler.unread()).unwrap_or(u32::MAX);
         let fields = AckFields {

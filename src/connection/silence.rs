@@ -15,6 +15,7 @@
 use std::time::Duration;
 
 use super::Connection;
+use crate::limits::DATAGRAM_MIN;
 use crate::time::{Time, Timer};
 use crate::wire::{Data, Flags};
 use crate::wire::{Offset, len_u64};
@@ -24,6 +25,9 @@ const SILENCE_MIN: Duration = Duration::from_millis(10);
 /// Packets of data before the first question, and from one to the next: fewer are no flow, and a sender with a window of
 /// two packets pauses in every round trip.
 const PACKETS_MIN: u32 = 16;
+/// Bytes of the question: three times as many hold a datagram for an address that has not proved itself, and each
+/// byte more makes the gap longer on a slow line.
+pub(super) const QUESTION_BYTES: usize = DATAGRAM_MIN / 2;
 
 /// What is known of the flow of data towards this side.
 #[derive(Clone, Copy, Debug)]
@@ -69,25 +73,13 @@ impl Connection {
 
     /// From now on more data should come within a round trip, if the peer has any.
     pub(super) fn expect_data(&mut self, now: Time) {
-        // A flight that takes half of the window and more may have ended for it: what comes next waits for our word.
-        let room = self.recv_credit.edge().since(self.assembler.highest());
-        let wait = if room < self.recv_credit.window() / 2 {
-            self.head_start()
-        } else {
-            Duration::ZERO
-        };
-        self.silence.since = now + wait;
+        self.silence.since = now;
         if self.is_data_due() {
             let due = now + self.silence_max();
             self.timers.set_if_stopped(Timer::Silence, due);
         } else {
             self.timers.stop(Timer::Silence);
         }
-    }
-
-    /// The peer is told that our window has opened: what it sends for that comes a whole round trip later.
-    pub(super) fn expect_data_of_window(&mut self, now: Time) {
-        self.expect_data(now + self.head_start());
     }
 
     /// The peer has been silent since the timer was set, or has it?
@@ -106,21 +98,10 @@ impl Connection {
         }
     }
 
-    /// How long nothing may come in the midst of a flow: what is sent for our last acknowledgement takes a round trip, less
-    /// the head start.
+    /// How long nothing may come in the midst of a flow: what is sent for our last acknowledgement takes a round trip.
     fn silence_max(&self) -> Duration {
-        (self.silence_rtt() - self.head_start()).max(SILENCE_MIN)
-    }
-
-    fn silence_rtt(&self) -> Duration {
         let rtt = self.recovery.rtt().srtt();
-        rtt.unwrap_or(self.recovery.pto())
-    }
-
-    /// So much earlier than a round trip after the last data the question leaves: it and its answer take a round trip
-    /// too, and time to be put on a slow line, and the gap is to be two round trips in all.
-    fn head_start(&self) -> Duration {
-        self.silence_rtt() / 32
+        rtt.unwrap_or(self.recovery.pto()).max(SILENCE_MIN)
     }
 
     /// Whether the peer has data that it may send.
