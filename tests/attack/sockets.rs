@@ -183,7 +183,7 @@ fn attack_17_half_a_handshake_holds_nothing() {
 fn attack_16_unread_connections_make_room_for_an_honest_client() {
     let _alone = alone();
     watched(|| {
-        const CROWD: usize = 100;
+        const CROWD: usize = 24;
         const BUDGET: usize = 4 << 20;
         let config = EndpointConfig::default().with_memory(BUDGET);
         let server = Endpoint::builder().endpoint_config(config);
