@@ -152,7 +152,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn blocking(&self) -> &Blocking {
+    pub(crate) fn blocking(&self) -> &Blocking {
         &self.inner
     }
 
