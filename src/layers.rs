@@ -6,3 +6,5 @@
 pub mod clock;
 pub mod detect;
 pub mod msg;
+#[cfg(feature = "raft")]
+pub mod raft;
