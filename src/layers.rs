@@ -8,3 +8,5 @@ pub mod detect;
 pub mod msg;
 #[cfg(feature = "raft")]
 pub mod raft;
+#[cfg(feature = "tokio")]
+mod task_clock;
