@@ -6,5 +6,7 @@
 pub mod clock;
 pub mod detect;
 pub mod msg;
+#[cfg(feature = "raft")]
+pub mod raft;
 #[cfg(feature = "tokio")]
 mod task_clock;

@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod detect;
 mod pipes;
 mod streams;
 #[path = "../support/mod.rs"]

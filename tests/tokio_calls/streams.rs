@@ -31,7 +31,7 @@ async fn client(addr: SocketAddr) -> RpcClient {
     client.unwrap()
 }
 
-fn in_a_runtime(case: impl AsyncFnOnce() + Send + 'static) {
+pub(crate) fn in_a_runtime(case: impl AsyncFnOnce() + Send + 'static) {
     watched(|| {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(case());

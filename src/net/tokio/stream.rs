@@ -156,7 +156,7 @@ impl Stream {
         &self.inner
     }
 
-    fn cell(&self) -> &Arc<Cell> {
+    pub(super) fn cell(&self) -> &Arc<Cell> {
         self.inner.cell()
     }
 
