@@ -142,7 +142,7 @@ pub use congestion::Congestion;
 pub use connection::{Info, TcpState};
 pub use error::CloseReason;
 #[cfg(feature = "rpc")]
-pub use layers::{clock, detect, msg};
+pub use layers::{clock, detect, discovery, msg};
 #[cfg(all(feature = "mio", target_os = "linux"))]
 pub use net::mio;
 #[cfg(feature = "tokio")]
