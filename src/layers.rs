@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod detect;
+pub mod discovery;
 pub mod msg;
 #[cfg(feature = "raft")]
 pub mod raft;

@@ -145,7 +145,7 @@ pub use error::CloseReason;
 #[cfg(feature = "raft")]
 pub use layers::raft;
 #[cfg(feature = "rpc")]
-pub use layers::{clock, detect, msg};
+pub use layers::{clock, detect, discovery, msg};
 #[cfg(all(feature = "mio", target_os = "linux"))]
 pub use net::mio;
 #[cfg(feature = "tokio")]

@@ -25,6 +25,8 @@ mod mailbox;
 #[cfg(model)]
 #[path = "../model/src/model.rs"]
 pub mod model;
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+mod nap;
 mod platform;
 #[cfg(feature = "_tasks")]
 mod polling;
