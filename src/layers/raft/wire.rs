@@ -1,4 +1,4 @@
-//! What nodes say to each other, as bodies of calls (docs/WIRE.md, "Raft").
+//! What nodes say to each other, as bodies of calls (docs/WIRE.md, section 17).
 //!
 //! ```text
 //! request:   group u64 | wire u16 | postcard(request)
