@@ -20,7 +20,7 @@ use super::socket::{IcmpReport, Receiver, Train, is_news};
 use super::spin::Spin;
 use crate::endpoint::{Arrival, Handle, Listening, Route};
 use crate::time::Time;
-use crate::wire::{Meta, Packet, Transmit};
+use crate::wire::{Meta, Packet, Slab, Transmit};
 
 /// Datagrams that one turn receives, empty and broken ones included; the train that reaches it is
 /// finished.
@@ -111,6 +111,9 @@ struct Routes<'a, 'd> {
     meta: &'a Meta,
     now: Time,
     datagrams: std::slice::Chunks<'d, u8>,
+    /// Where the train lies, and its length.
+    slab: Option<&'d Arc<Slab>>,
+    len: usize,
 }
 
 impl Turns {
@@ -353,6 +356,8 @@ impl Turns {
             meta: &train.meta,
             now,
             datagrams: self.receiver.bytes(train.len).chunks(train.stride.max(1)),
+            slab: self.receiver.slab(),
+            len: train.len,
         };
         let mut next = routes.next();
         while let Some((route, len)) = next {
@@ -559,6 +564,9 @@ impl<'d> Routes<'_, 'd> {
         let mut held = cell.lock();
         let now = held.now(self.now);
         let (mut packet, mut len) = first;
+        if let Some(slab) = self.slab {
+            held.connection.begin_train(slab, self.len);
+        }
         let other = loop {
             held.connection.handle_packet(now, self.meta, &packet, len);
             match self.next() {
@@ -568,6 +576,7 @@ impl<'d> Routes<'_, 'd> {
                 other => break other,
             }
         };
+        held.connection.end_train();
         if Cell::touch(&mut held) {
             touched.push_back(cell.clone());
         }

@@ -190,18 +190,27 @@ fn attack_16_unread_connections_make_room_for_an_honest_client() {
         let server = server.bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let to = server.local_addr().expect("bound");
         let listener = server.listen().expect("one listener");
+        let from = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let crowd_at = from.local_addr().expect("bound");
         let unread = thread::spawn(move || {
             let mut streams = listener
                 .incoming()
                 .map(|stream| stream.expect("a connection"));
-            let unread: Vec<Stream> = streams.by_ref().take(CROWD).collect();
-            let honest = streams.next().expect("an honest client");
+            // The last of the crowd may come in only after the honest one, while there is no memory.
+            let is_crowd = |stream: &Stream| stream.peer_addr().map_or(true, |at| at == crowd_at);
+            let mut unread = Vec::new();
+            let honest = loop {
+                let stream = streams.next().expect("an honest client");
+                if !is_crowd(&stream) {
+                    break stream;
+                }
+                unread.push(stream);
+            };
             let mut got = [0; 10_000];
             (&honest).read_exact(&mut got).expect("open");
             (&honest).write_all(&got).expect("open");
             (unread, honest)
         });
-        let from = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let data = vec![7; 256 << 10];
         let crowd: Vec<Stream> = (0..CROWD)
             .map(|_| {

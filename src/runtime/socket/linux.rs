@@ -9,6 +9,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use mio::event::Source;
@@ -29,9 +30,10 @@ use rustix::net::sockopt::{
 };
 use socket2::SockRef;
 
-use super::{IcmpReport, SendFailure, SocketOptions, TRAIN_BYTES_MAX, Train, is_ipv4, open_plain};
+use super::{IcmpReport, SendFailure, SocketOptions, Train, is_ipv4, open_plain};
 use crate::connection::IcmpError;
-use crate::wire::{Ecn, Meta, Transmit};
+use crate::runtime::slabs::Slabs;
+use crate::wire::{Ecn, Meta, Slab, Transmit};
 
 /// Messages in a row with other ECN bits than the socket's, after which it takes theirs.
 const STRAYS_MAX: u8 = 3;
@@ -51,14 +53,14 @@ pub(crate) struct Socket {
 /// Memory to receive into; one serves any number of sockets.
 #[derive(Debug)]
 pub(crate) struct Receiver {
-    bytes: Vec<u8>,
+    slabs: Slabs,
     control: Vec<u8>,
 }
 
 impl Receiver {
     pub(crate) fn new() -> Self {
         Receiver {
-            bytes: vec![0; TRAIN_BYTES_MAX],
+            slabs: Slabs::new(),
             control: cmsg_space!(
                 libc::in6_pktinfo,
                 libc::in_pktinfo,
@@ -72,7 +74,12 @@ impl Receiver {
 
     /// The first `len` bytes received.
     pub(crate) fn bytes(&self, len: usize) -> &[u8] {
-        &self.bytes[..len.min(self.bytes.len())]
+        self.slabs.bytes(len)
+    }
+
+    /// Where they lie.
+    pub(crate) fn slab(&self) -> Option<&Arc<Slab>> {
+        Some(self.slabs.latest())
     }
 }
 
@@ -124,8 +131,8 @@ impl Socket {
     /// # Errors
     /// `WouldBlock` when there is none; any other says nothing about the socket's future.
     pub(crate) fn receive(&self, into: &mut Receiver) -> io::Result<Train> {
-        let Receiver { bytes, control } = into;
-        let mut slices = [IoSliceMut::new(bytes)];
+        let Receiver { slabs, control } = into;
+        let mut slices = [IoSliceMut::new(slabs.space())];
         let message = recvmsg::<SockaddrStorage>(
             self.io.as_raw_fd(),
             &mut slices,
@@ -156,8 +163,8 @@ impl Socket {
 
     /// Takes one ICMP error from the error queue; the packet that it quotes lies in `into` then.
     pub(crate) fn receive_error(&self, into: &mut Receiver) -> Option<IcmpReport> {
-        let Receiver { bytes, control } = into;
-        let mut slices = [IoSliceMut::new(bytes)];
+        let Receiver { slabs, control } = into;
+        let mut slices = [IoSliceMut::new(slabs.space())];
         let message = recvmsg::<SockaddrStorage>(
             self.io.as_raw_fd(),
             &mut slices,
