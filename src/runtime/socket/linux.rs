@@ -6,6 +6,7 @@
 //! two IPv6 sockets to find out what the kernel can do, each time, which costs ten times as much as
 //! opening the socket itself (the kernel patches its code when the first GRO socket of a family comes).
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
@@ -22,7 +23,8 @@ use nix::sys::socket::sockopt::{
     RxqOvfl, UdpGroSegment,
 };
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmsg,
+    sendmmsg, sendmsg, setsockopt,
 };
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ip_tos,
@@ -248,19 +250,49 @@ impl Socket {
         }
     }
 
+    /// Sends a batch without other notes.
+    fn send_segments(
+        &self,
+        to: Option<SockaddrStorage>,
+        bytes: &[u8],
+        segment: &u16,
+    ) -> Result<(), Errno> {
+        let slices = [[IoSlice::new(bytes)]];
+        let notes = [ControlMessage::UdpGsoSegments(segment)];
+        SEGMENTED.with_borrow_mut(|headers| {
+            loop {
+                let sent = sendmmsg(
+                    self.io.as_raw_fd(),
+                    headers,
+                    &slices,
+                    [to],
+                    notes,
+                    MsgFlags::MSG_DONTWAIT,
+                );
+                match sent {
+                    Err(Errno::EINTR) => {}
+                    sent => return sent.map(drop),
+                }
+            }
+        })
+    }
+
     fn send_message(
         &self,
         to: &SocketAddr,
         bytes: &[u8],
         notes: [Option<ControlMessage<'_>>; 3],
     ) -> Result<(), Errno> {
+        let address = (!self.connected).then(|| SockaddrStorage::from(*to));
+        if let [Some(ControlMessage::UdpGsoSegments(segment)), None, None] = &notes {
+            return self.send_segments(address, bytes, segment);
+        }
         // A message without notes, which is every small one, allocates nothing below.
         let (mut used, mut count) = ([ControlMessage::UdpGsoSegments(&0); 3], 0);
         for note in notes.into_iter().flatten() {
             used[count] = note;
             count += 1;
         }
-        let address = (!self.connected).then(|| SockaddrStorage::from(*to));
         let slices = [IoSlice::new(bytes)];
         loop {
             let sent = sendmsg(
@@ -276,6 +308,12 @@ impl Socket {
             }
         }
     }
+}
+
+thread_local! {
+    /// The header of a batch that has no other note than the size of its segments: the batch allocates nothing.
+    static SEGMENTED: RefCell<MultiHeaders<SockaddrStorage>> =
+        RefCell::new(MultiHeaders::preallocate(1, Some(cmsg_space!(u16))));
 }
 
 /// Sets the options without which a socket works all the same, only worse: batches arrive one by one, a
