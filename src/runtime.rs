@@ -32,6 +32,8 @@ mod platform;
 mod polling;
 mod port;
 mod shard;
+#[cfg(not(model))]
+mod slabs;
 mod sleep;
 mod socket;
 mod spin;

@@ -179,15 +179,15 @@ impl Stream {
 
     /// Reads at most `max` bytes into a buffer of their own; empty at the end of the stream.
     ///
-    /// The bytes are copied once, as by a read, into memory of just their length, and one call returns at most
-    /// 256 KiB.
+    /// Pieces of 8 KiB and more are handed out where they were received, as on loopback, where datagrams are large: one
+    /// call returns one piece. Smaller ones are copied together, at most 64 KiB of them, into memory of just their
+    /// length. A piece keeps the 64 KiB into which it was received, which count as memory of the endpoint until its
+    /// last piece is dropped; while that memory is short everything is copied.
     ///
     /// # Errors
     /// As a read.
     pub fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
-        /// What one call returns at most: the caller's `max` allocates no more.
-        const READ_BYTES_MAX: usize = 1 << 18;
-        self.read_with(|connection| connection.read_bytes(max.min(READ_BYTES_MAX)))
+        self.read_with(|connection| connection.read_bytes(max))
     }
 
     /// Writes from a shared buffer; how many bytes of it were taken.
