@@ -5,4 +5,6 @@
 
 pub mod clock;
 pub mod detect;
+#[cfg(feature = "kv")]
+pub mod kv;
 pub mod msg;
