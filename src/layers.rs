@@ -8,3 +8,7 @@ pub mod detect;
 #[cfg(feature = "kv")]
 pub mod kv;
 pub mod msg;
+#[cfg(feature = "raft")]
+pub mod raft;
+#[cfg(feature = "tokio")]
+mod task_clock;

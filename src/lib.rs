@@ -100,6 +100,7 @@
 //! | `trace` | no | traces of connections as qlog: `Config::with_trace_dir` |
 //! | `rpc` | no | the layers above the stream: logical clocks (`clock`), failure detection (`detect`), messages and calls (`msg`) |
 //! | `kv` | no | a replicated key-value store (`kv`) |
+//! | `raft` | no | `aqueduct::raft`: a log store and a network for openraft (needs rustc 1.90) |
 //! | `tokio` | no | `aqueduct::tokio`: the same streams in the shape of `tokio::net`, driven by tokio's reactor |
 //! | `futures` | no | the traits of `futures-io` on those streams |
 //! | `axum`, `hyper`, `tonic` | no | what these need to serve and to connect over them |
@@ -144,6 +145,8 @@ pub use connection::{Info, TcpState};
 pub use error::CloseReason;
 #[cfg(feature = "kv")]
 pub use layers::kv;
+#[cfg(feature = "raft")]
+pub use layers::raft;
 #[cfg(feature = "rpc")]
 pub use layers::{clock, detect, msg};
 #[cfg(all(feature = "mio", target_os = "linux"))]

@@ -76,6 +76,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("layers", &["runtime", "net"]),
 ];
 
+/// Which of the layers above the stream a layer may import.
+const UPPER_LAYERS: &[(&str, &[&str])] = &[
+    ("task_clock", &[]),
+    ("clock", &[]),
+    ("detect", &["clock"]),
+    ("msg", &["clock", "detect"]),
+    ("raft", &["clock", "detect", "msg"]),
+    ("kv", &["clock", "detect", "msg", "raft"]),
+];
+
 /// Whether `module` may name `imported`; `None` if nobody said what `module` is.
 fn may_import(module: &str, imported: &str) -> Option<bool> {
     if module == "config" {
@@ -122,6 +132,8 @@ const REPLICATED: &[&str] = &[
 
 /// The one file that may read a clock.
 const CLOCK: &str = "src/runtime/clock.rs";
+/// The one that reads tokio's, which a test may stop.
+const TASK_CLOCK: &str = "src/layers/task_clock.rs";
 /// The one file that may change the width of a number with `as`.
 const CASTS: &str = "src/wire/seq.rs";
 /// Files of the core that may hold a hash map: they never iterate over it, and they hash with their own key.
@@ -150,6 +162,35 @@ fn modules_import_only_what_lies_below_them() {
             let is_other = imported != module && is_top_module(&imported);
             if is_other && may_import(module, &imported) == Some(false) {
                 let what = format!("`{module}` may not import `{imported}`");
+                complaints.add(&source.name, line, &what);
+            }
+        }
+    }
+    complaints.assert_none();
+}
+
+#[test]
+fn layers_import_only_the_layers_below_them() {
+    let mut complaints = Complaints::new(
+        "a layer above the stream may import only those before it in UPPER_LAYERS of tests/tidy.rs",
+    );
+    for source in sources("src/layers") {
+        let path = source.name.strip_prefix("src/layers/").unwrap_or_default();
+        let first = path.split('/').next().unwrap_or_default();
+        let layer = first.strip_suffix(".rs").unwrap_or(first);
+        let Some((_, below)) = UPPER_LAYERS.iter().find(|(name, _)| *name == layer) else {
+            complaints.add(&source.name, 1, &format!("layer `{layer}` has no row"));
+            continue;
+        };
+        let tokens = tokens(&masked(source.implementation()));
+        let by_folder = tokens.windows(4).filter(|window| {
+            window[0].text == "layers" && window[1].text == ":" && window[2].text == ":"
+        });
+        let by_folder = by_folder.map(|window| (window[3].line, window[3].text.clone()));
+        for (line, imported) in source.crate_paths().into_iter().chain(by_folder) {
+            let is_layer = UPPER_LAYERS.iter().any(|(name, _)| *name == imported);
+            if is_layer && imported != layer && !below.contains(&imported.as_str()) {
+                let what = format!("`{layer}` may not import `{imported}`");
                 complaints.add(&source.name, line, &what);
             }
         }
@@ -213,7 +254,7 @@ fn only_one_file_reads_a_clock_and_nobody_sleeps() {
     );
     for source in sources("src")
         .into_iter()
-        .filter(|source| source.name != CLOCK)
+        .filter(|source| source.name != CLOCK && source.name != TASK_CLOCK)
     {
         for (from, what) in [
             ("Instant", "now"),

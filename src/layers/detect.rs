@@ -11,6 +11,8 @@
 //! | [`Heartbeats`] | watches many nodes that send by themselves, each with its *incarnation*, so that a restart shows |
 //! | [`Monitor`] | drives [`Heartbeats`] over streams, on one thread; heartbeats travel as [`Beat`], a datagram, so that a lost byte of the stream never looks like a dead peer |
 //!
+//! With the feature `tokio`, `detect::tokio::Monitor` is a task instead of a thread.
+//!
 //! All but the last are told the time and do nothing by themselves. Everything that comes from a peer counts as a sign of
 //! life, not its heartbeats alone. A process that was itself stopped must not take the silence of that time for the death of
 //! all others: whoever is asked much later than he had wanted ([`PauseGuard`]) shifts what he heard by as much.
@@ -23,6 +25,9 @@ mod monitor;
 mod node;
 mod phi;
 mod pinger;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+mod watch;
 
 pub use beat::{BEAT_BYTES, Beat};
 pub use detector::{Deadline, Detector, Liveness};

@@ -13,6 +13,7 @@
 //! | what if the caller goes away? | the handler hears it ([`CallCx::is_cancelled`]) |
 
 mod body;
+mod calls;
 mod client;
 mod codec;
 mod dedup;
@@ -20,11 +21,15 @@ mod error;
 mod ext;
 mod flow;
 mod frame;
+mod health;
 mod hello;
+mod inflow;
 mod link;
 mod pool;
 mod server;
 mod session;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 mod workers;
 
 pub use body::{BodyReader, BodyWriter};
@@ -35,6 +40,7 @@ pub use error::{RpcError, Status, code};
 pub use ext::{EXT_BYTES_MAX, Ext, IdemKey};
 pub use flow::{BODY_WINDOW, CONNECTION_WINDOW};
 pub use frame::{FRAME_BYTES_MAX, FRAME_BYTES_MIN, Frame, FrameError, HEAD_BYTES, Kind, Parser};
+pub use health::Health;
 pub use hello::{Hello, Mismatch, NAME_BYTES_MAX};
 pub use pool::{Class, Pool};
 pub use server::{CallCx, Reply, RpcServer, ServerConfig, Service};

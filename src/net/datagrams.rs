@@ -80,7 +80,7 @@ impl Stream {
         self.cell().lock().connection.datagram_len_max()
     }
 
-    fn datagram_error(&self, error: DatagramError) -> io::Error {
+    pub(super) fn datagram_error(&self, error: DatagramError) -> io::Error {
         let kind = match error {
             DatagramError::Blocked => io::ErrorKind::WouldBlock,
             DatagramError::Unsupported => io::ErrorKind::Unsupported,
@@ -95,7 +95,7 @@ impl Stream {
 }
 
 /// Copies as much as there is room for; how much.
-fn copy(data: &[u8], buf: &mut [u8]) -> usize {
+pub(super) fn copy(data: &[u8], buf: &mut [u8]) -> usize {
     let len = data.len().min(buf.len());
     buf[..len].copy_from_slice(&data[..len]);
     len

@@ -9,6 +9,7 @@
 )]
 
 mod cancel;
+mod datagrams;
 mod mixed;
 mod readiness;
 mod runtimes;

@@ -3,14 +3,13 @@
 //! ```text
 //!   "AQKV" | version u16 | 0 u16 | index u64 | term u64        network byte order
 //!   item*                                                      leases, records, sessions each with its answers; ascending
-//!   0 u8 | items u64 | crc32 u32                               of everything before it
+//!   0 u8 | items u64 | crc32c u32                              of everything before it
 //!
 //!   item = kind u8 | length u32 | postcard(..)                 1 bounds  2 engine  3 lease  4 record  5 session  6 answer
 //! ```
 //!
 //! Everything stands in one order only, so equal states are equal bytes. A reader takes nothing on trust: every length has a bound,
-//! every item its place, and the state is handed out only when the checksum holds. The checksum is that of the crate's packets
-//! (CRC-32 of IEEE 802.3): it finds what CRC-32C finds, and needs no second implementation.
+//! every item its place, and the state is handed out only when the checksum holds.
 
 use std::io::{self, BufReader, Read, Write};
 use std::ops::Bound;
@@ -124,7 +123,7 @@ pub fn write_snapshot(state: &StateMachine, out: &mut impl Write) -> io::Result<
 #[derive(Debug)]
 pub struct SnapshotWriter<'w, W> {
     out: &'w mut W,
-    crc: crc32fast::Hasher,
+    crc: u32,
     bytes: u64,
     items: u64,
 }
@@ -141,10 +140,9 @@ impl<'w, W: Write> SnapshotWriter<'w, W> {
         limits: &Limits,
         engine: &Bytes,
     ) -> io::Result<Self> {
-        let crc = crc32fast::Hasher::new();
         let mut writer = SnapshotWriter {
             out,
-            crc,
+            crc: 0,
             bytes: 0,
             items: 0,
         };
@@ -183,7 +181,7 @@ impl<'w, W: Write> SnapshotWriter<'w, W> {
         self.put(&[END])?;
         let items = self.items;
         self.put(&items.to_be_bytes())?;
-        let crc = self.crc.clone().finalize();
+        let crc = self.crc;
         self.put(&crc.to_be_bytes())?;
         self.out.flush()?;
         Ok(self.bytes)
@@ -199,7 +197,7 @@ impl<'w, W: Write> SnapshotWriter<'w, W> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.crc.update(bytes);
+        self.crc = crc32c::crc32c_append(self.crc, bytes);
         self.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.out.write_all(bytes)
     }
@@ -217,7 +215,7 @@ pub fn read_snapshot(
 ) -> Result<StateMachine, SnapshotError> {
     let mut reader = Reader {
         input: &mut BufReader::new(input),
-        crc: crc32fast::Hasher::new(),
+        crc: 0,
         at: 0,
         items: 0,
     };
@@ -238,7 +236,7 @@ pub fn read_snapshot(
 
 struct Reader<'r, R> {
     input: &'r mut R,
-    crc: crc32fast::Hasher,
+    crc: u32,
     at: u64,
     items: u64,
 }
@@ -277,7 +275,7 @@ impl<R: Read> Reader<'_, R> {
     fn end(&mut self) -> Result<(), SnapshotError> {
         let at = self.at;
         let items = u64::from_be_bytes(self.array()?);
-        let found = self.crc.clone().finalize();
+        let found = self.crc;
         let expected = u32::from_be_bytes(self.array()?);
         if found != expected {
             return Err(SnapshotError::Checksum { found, expected });
@@ -309,7 +307,7 @@ impl<R: Read> Reader<'_, R> {
                 io::ErrorKind::UnexpectedEof => SnapshotError::Truncated { at },
                 _ => SnapshotError::Io(error),
             })?;
-        self.crc.update(into);
+        self.crc = crc32c::crc32c_append(self.crc, into);
         self.at += u64::try_from(into.len()).unwrap_or(u64::MAX);
         Ok(())
     }

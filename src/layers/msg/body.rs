@@ -1,73 +1,15 @@
 //! Bodies that are read and written piece by piece.
 
-use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
-use super::error::{RpcError, Status, code};
-use super::flow::CHUNK_BYTES;
-use super::link::{Core, Link};
+use super::error::RpcError;
+use super::inflow::Next;
+use super::link::Link;
 use crate::runtime;
-
-/// A body as it comes, until somebody reads it. Its window bounds what lies here.
-#[derive(Debug, Default)]
-pub(super) struct Inflow {
-    /// Two that are neighbours have more than a chunk together, however short the pieces are that come.
-    pub(super) pieces: VecDeque<BytesMut>,
-    end: Option<Result<(), RpcError>>,
-    /// Bytes of the first frame, for which no window is to be moved.
-    inline: usize,
-}
-
-impl Inflow {
-    pub(super) fn begun(first: Bytes) -> Self {
-        let mut inflow = Inflow::default();
-        inflow.push_inline(first);
-        inflow
-    }
-
-    /// More, against the window.
-    pub(super) fn push(&mut self, data: Bytes) {
-        self.push_piece(data);
-    }
-
-    /// What stands in the first frame, which no window counts.
-    pub(super) fn push_inline(&mut self, data: Bytes) {
-        self.inline += data.len();
-        self.push_piece(data);
-    }
-
-    fn push_piece(&mut self, data: Bytes) {
-        match self.pieces.back_mut() {
-            _ if data.is_empty() => {}
-            Some(last) if last.len() + data.len() <= CHUNK_BYTES => last.extend_from_slice(&data),
-            _ => self.pieces.push_back(data.into()),
-        }
-    }
-
-    /// Bytes of windows that nobody has read.
-    fn unread(&self) -> usize {
-        let held: usize = self.pieces.iter().map(BytesMut::len).sum();
-        held.saturating_sub(self.inline)
-    }
-
-    /// No more comes; the first end counts.
-    pub(super) fn end(&mut self, how: Result<(), RpcError>) {
-        self.end.get_or_insert(how);
-    }
-}
-
-impl Core {
-    /// Nobody reads the body any more: its bytes count as read. Whether it had ended; `None` if there is none.
-    pub(super) fn throw_away(&mut self, id: u64) -> Option<bool> {
-        let inflow = self.inflows.remove(&id)?;
-        self.session.consumed(id, inflow.unread());
-        Some(inflow.end.is_some())
-    }
-}
 
 /// Reads a body: of a call that is served, or of an answer. Dropping it throws the rest away; of an answer that has not ended it
 /// cancels the call.
@@ -149,18 +91,15 @@ impl BodyReader {
             let Some(inflow) = core.inflows.get_mut(&self.id) else {
                 return Ok(None);
             };
-            if let Some(piece) = inflow.pieces.pop_front() {
-                let counted = piece.len() - inflow.inline.min(piece.len());
-                inflow.inline -= inflow.inline.min(piece.len());
-                drop(core);
-                let id = self.id;
-                link.with(|core, _| core.session.consumed(id, counted));
-                return Ok(Some(piece.freeze()));
-            }
-            match &inflow.end {
-                Some(Ok(())) => return Ok(None),
-                Some(Err(error)) => return Err(error.clone()),
-                None => core = link.wait_until(core, until).ok_or_else(out_of_patience)?,
+            match inflow.next() {
+                Next::Piece(piece, counted) => {
+                    drop(core);
+                    let id = self.id;
+                    link.with(|core, _| core.session.consumed(id, counted));
+                    return Ok(Some(piece));
+                }
+                Next::End(how) => return how.map(|()| None),
+                Next::Wait => core = link.wait_until(core, until).ok_or_else(out_of_patience)?,
             }
         }
     }
@@ -191,12 +130,7 @@ impl Drop for BodyReader {
             return;
         };
         let (id, is_answer) = (self.id, self.is_answer);
-        link.with(|core, _| {
-            let has_ended = core.throw_away(id);
-            if is_answer && has_ended == Some(false) {
-                core.session.cancel(id);
-            }
-        });
+        link.with(|core, _| core.on_reader_gone(id, is_answer));
     }
 }
 
@@ -270,20 +204,6 @@ impl Drop for BodyWriter {
             return;
         }
         let (id, is_answer) = (self.id, self.is_answer);
-        self.link.with(|core, _| {
-            if is_answer {
-                core.refuse(
-                    id,
-                    &Status::new(code::PANICKED, "the handler gave up in the middle"),
-                );
-            } else {
-                core.session.cancel(id);
-                if let Some(inflow) = core.inflows.get_mut(&id) {
-                    inflow.end(Err(RpcError::Cancelled {
-                        maybe_executed: true,
-                    }));
-                }
-            }
-        });
+        self.link.with(|core, _| core.on_writer_gone(id, is_answer));
     }
 }

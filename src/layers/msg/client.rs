@@ -8,10 +8,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::body::{BodyReader, BodyWriter, Inflow};
+use super::body::{BodyReader, BodyWriter};
 use super::codec::Codec;
 use super::error::RpcError;
 use super::ext::{Ext, IdemKey};
+use super::health::Health;
 use super::hello::Hello;
 use super::link::{Link, greet};
 use super::session::{Role, Session};
@@ -57,7 +58,7 @@ pub struct CallOptions {
 }
 
 impl CallOptions {
-    fn ext(&self) -> Ext {
+    pub(super) fn ext(&self) -> Ext {
         Ext {
             idem: self.idem,
             trace: self.trace,
@@ -196,11 +197,7 @@ impl RpcClient {
     ) -> Result<(BodyWriter, BodyReader), RpcError> {
         let link = self.link();
         let (ext, timeout) = (options.ext(), options.timeout);
-        let id = link.with(|core, now| {
-            let id = core.session.call_streaming(now, method, ext, timeout)?;
-            core.inflows.insert(id, Inflow::begun(Bytes::new()));
-            Ok::<u64, RpcError>(id)
-        })?;
+        let id = link.with(|core, now| core.call_streaming(now, (method, ext), timeout))?;
         let request = BodyWriter::new(link.clone(), id, false);
         Ok((request, BodyReader::flowing(link.clone(), id, true)))
     }
@@ -219,9 +216,21 @@ impl RpcClient {
         self.link().lock().session.calls()
     }
 
-    /// Whether calls can be made.
+    /// Whether calls can be made: the session is open, and the other side does not leave.
     pub fn is_open(&self) -> bool {
-        self.link().lock().session.is_open()
+        let core = self.link().lock();
+        core.session.is_open() && core.session.peer_leaves().is_none()
+    }
+
+    /// How the connection does.
+    pub fn health(&self) -> Health {
+        let core = self.link().lock();
+        Health {
+            is_open: core.session.is_open(),
+            leaves: core.session.peer_leaves().map(str::to_owned),
+            calls: core.session.calls(),
+            evidence: Some(self.evidence()),
+        }
     }
 
     /// What the transport knows of the other side, for a detector.

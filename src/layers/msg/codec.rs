@@ -11,6 +11,13 @@ use super::error::{RpcError, Status, code};
 #[error("{0}")]
 pub struct CodecError(String);
 
+impl CodecError {
+    #[cfg(feature = "raft")]
+    pub(in crate::layers) fn new(what: &str) -> Self {
+        CodecError(what.to_owned())
+    }
+}
+
 /// Writes values into bodies and reads them.
 ///
 /// ```

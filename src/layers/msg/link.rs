@@ -3,21 +3,19 @@
 //! The session lies behind a lock that nobody holds while he reads, writes, or runs the program's code. Whoever has given it
 //! something to say wakes the writer.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::body::Inflow;
+use super::calls::{Act, Calls, Done};
 use super::error::RpcError;
 use super::ext::Ext;
-use super::hello::Hello;
-use super::session::{Event, Request, Session};
+use super::session::{Request, Session};
 use crate::time::Time;
 use crate::{Stream, runtime};
 
@@ -28,8 +26,8 @@ const WRITE_BYTES: usize = 32 << 10;
 /// A writer that is held up looks after deadlines as often.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What gets the answer of a call.
-pub(super) type Done = Box<dyn FnOnce(Result<Bytes, RpcError>) + Send>;
+/// A session that threads wait for.
+pub(super) type Core = Calls<Arc<AtomicBool>>;
 
 /// Who serves the calls of the other side.
 pub(super) trait Handler: Send + Sync + 'static {
@@ -50,33 +48,6 @@ pub(super) struct Link {
     /// Readers and writers of bodies wait, and whoever waits for the other side's HELLO.
     bodies: Condvar,
     handler: Option<Arc<dyn Handler>>,
-}
-
-/// What the lock guards.
-pub(super) struct Core {
-    pub(super) session: Session,
-    pub(super) peer: Option<Hello>,
-    pub(super) closed: Option<RpcError>,
-    /// Bodies that somebody reads piece by piece.
-    pub(super) inflows: BTreeMap<u64, Inflow>,
-    /// Calls of this side whose answer is wanted whole.
-    answers: BTreeMap<u64, Answer>,
-    /// Calls of the other side whose handlers are to hear when nobody waits any more.
-    cancels: BTreeMap<u64, Arc<AtomicBool>>,
-}
-
-/// The answer of a call as it comes.
-struct Answer {
-    body: BytesMut,
-    max: usize,
-    done: Done,
-}
-
-/// What is to be done once the lock is free.
-enum Act {
-    Done(Done, Result<Bytes, RpcError>),
-    Request(Request, Arc<AtomicBool>),
-    Oneway(u16, Ext, Bytes),
 }
 
 impl Link {
@@ -161,7 +132,7 @@ impl Link {
         }
     }
 
-    fn run(self: &Arc<Self>, act: Act) {
+    fn run(self: &Arc<Self>, act: Act<Arc<AtomicBool>>) {
         match (act, &self.handler) {
             (Act::Done(done, result), _) => done(result),
             (Act::Request(request, cancelled), Some(handler)) => {
@@ -184,23 +155,13 @@ impl Link {
         method: u16,
         ext: Ext,
         body: Bytes,
-        (timeout, max): (Option<Duration>, usize),
+        limits: (Option<Duration>, usize),
         done: Done,
     ) {
-        let mut core = self.lock();
-        match core
-            .session
-            .call(runtime::now(), method, ext, body, timeout)
-        {
-            Ok(id) => {
-                let body = BytesMut::new();
-                core.answers.insert(id, Answer { body, max, done });
-                self.settle(core);
-            }
-            Err(error) => {
-                drop(core);
-                done(Err(error));
-            }
+        let call = (method, ext, body);
+        let begun = self.with(|core, now| core.call(now, call, limits, done));
+        if let Err((error, done)) = begun {
+            done(Err(error));
         }
     }
 
@@ -240,7 +201,9 @@ impl Link {
                 match (&self.stream).write(&batch[written..]) {
                     Ok(len) => written += len,
                     // Held up by the peer: deadlines come all the same.
-                    Err(error) if is_timeout(&error) => self.with(Core::look_after_deadlines),
+                    Err(error) if is_timeout(&error) => {
+                        self.with(|core, now| core.session.handle_timeout(now))
+                    }
                     Err(error) => {
                         self.close(&error.to_string());
                         break;
@@ -284,160 +247,12 @@ impl Link {
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
                 Some(_) => {
-                    core.look_after_deadlines(runtime::now());
+                    core.session.handle_timeout(runtime::now());
                     self.settle(core);
                     self.lock()
                 }
             };
         }
-    }
-}
-
-impl Core {
-    fn new(session: Session) -> Self {
-        Core {
-            session,
-            peer: None,
-            closed: None,
-            inflows: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            cancels: BTreeMap::new(),
-        }
-    }
-
-    fn look_after_deadlines(&mut self, now: Time) {
-        self.session.handle_timeout(now);
-    }
-
-    /// Answers a call of the other side by a failure.
-    pub(super) fn refuse(&mut self, id: u64, status: &super::error::Status) {
-        self.on_answered(id);
-        self.session.refuse(id, status);
-    }
-
-    /// The same for a call that no handler has seen: nobody reads its body.
-    pub(super) fn refuse_unread(&mut self, id: u64, status: &super::error::Status) {
-        self.throw_away(id);
-        self.refuse(id, status);
-    }
-
-    /// Answers a call of the other side.
-    pub(super) fn respond(&mut self, id: u64, body: Bytes) {
-        self.on_answered(id);
-        self.session.respond(id, Ext::default(), body);
-    }
-
-    /// A call of the other side has its answer: nobody asks any more whether somebody waits, and no more of its body comes.
-    pub(super) fn on_answered(&mut self, id: u64) {
-        self.cancels.remove(&id);
-        if let Some(inflow) = self.inflows.get_mut(&id) {
-            inflow.end(Err(RpcError::Cancelled {
-                maybe_executed: true,
-            }));
-        }
-    }
-
-    fn take_events(&mut self) -> Vec<Act> {
-        let mut acts = Vec::new();
-        while let Some(event) = self.session.poll_event() {
-            self.on_event(event, &mut acts);
-        }
-        acts
-    }
-
-    fn on_event(&mut self, event: Event, acts: &mut Vec<Act>) {
-        match event {
-            Event::Ready(hello) => self.peer = Some(hello),
-            Event::Request(request) => {
-                if request.more {
-                    self.inflows
-                        .insert(request.id, Inflow::begun(request.body.clone()));
-                }
-                let cancelled = Arc::new(AtomicBool::new(false));
-                self.cancels.insert(request.id, cancelled.clone());
-                acts.push(Act::Request(request, cancelled));
-            }
-            Event::Oneway { method, ext, body } => acts.push(Act::Oneway(method, ext, body)),
-            Event::Response { id, body, more, .. } => self.on_response(id, body, more, acts),
-            Event::Chunk { id, data } => self.on_chunk(id, data, acts),
-            Event::End { id } => {
-                if let Some(answer) = self.answers.remove(&id) {
-                    let whole = within(answer.body.freeze(), answer.max);
-                    acts.push(Act::Done(answer.done, whole));
-                } else if let Some(inflow) = self.inflows.get_mut(&id) {
-                    inflow.end(Ok(()));
-                }
-            }
-            Event::Failed { id, error } => {
-                if let Some(answer) = self.answers.remove(&id) {
-                    acts.push(Act::Done(answer.done, Err(error)));
-                } else if let Some(inflow) = self.inflows.get_mut(&id) {
-                    inflow.end(Err(error));
-                }
-            }
-            Event::Cancelled { id } => {
-                if let Some(cancelled) = self.cancels.get(&id) {
-                    cancelled.store(true, Ordering::Release);
-                }
-                if let Some(inflow) = self.inflows.get_mut(&id) {
-                    inflow.end(Err(RpcError::Cancelled {
-                        maybe_executed: true,
-                    }));
-                }
-            }
-            Event::Closed(error) => self.closed = Some(error),
-            Event::Pong { .. } | Event::GoAway { .. } => {}
-        }
-    }
-
-    fn on_response(&mut self, id: u64, body: Bytes, more: bool, acts: &mut Vec<Act>) {
-        if let Some(inflow) = self.inflows.get_mut(&id) {
-            inflow.push_inline(body);
-            if !more {
-                inflow.end(Ok(()));
-            }
-        } else if more {
-            // The first frame of a long answer has a part of it, too.
-            if let Some(answer) = self.answers.get_mut(&id) {
-                answer.body.extend_from_slice(&body);
-            }
-        } else if let Some(answer) = self.answers.remove(&id) {
-            acts.push(Act::Done(answer.done, within(body, answer.max)));
-        }
-    }
-
-    fn on_chunk(&mut self, id: u64, data: Bytes, acts: &mut Vec<Act>) {
-        if let Some(inflow) = self.inflows.get_mut(&id) {
-            return inflow.push(data);
-        }
-        self.session.consumed(id, data.len());
-        let Some(answer) = self.answers.get_mut(&id) else {
-            return;
-        };
-        answer.body.extend_from_slice(&data);
-        if answer.body.len() > answer.max {
-            let max = answer.max;
-            self.session.cancel(id);
-            if let Some(answer) = self.answers.remove(&id) {
-                acts.push(Act::Done(answer.done, Err(too_large(max))));
-            }
-        }
-    }
-}
-
-fn within(body: Bytes, max: usize) -> Result<Bytes, RpcError> {
-    if body.len() > max {
-        Err(too_large(max))
-    } else {
-        Ok(body)
-    }
-}
-
-fn too_large(max: usize) -> RpcError {
-    let maybe_executed = true;
-    RpcError::TooLarge {
-        max,
-        maybe_executed,
     }
 }
 
@@ -470,6 +285,3 @@ impl std::fmt::Debug for Link {
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

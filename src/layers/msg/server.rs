@@ -121,12 +121,8 @@ where
     F: Fn(&CallCx, Bytes) -> Result<Bytes, Status> + Send + Sync + 'static,
 {
     fn call(&self, cx: &CallCx, body: BodyReader) -> Result<Reply, Status> {
-        let body = body
-            .read_whole(self.request_max)
-            .map_err(|error| match error {
-                RpcError::TooLarge { .. } => Status::refused(code::TOO_LARGE, error.to_string()),
-                other => Status::refused(code::MALFORMED, other.to_string()),
-            })?;
+        let body = body.read_whole(self.request_max);
+        let body = body.map_err(|error| body_refused(&error))?;
         (self.function)(cx, body).map(Reply::Whole)
     }
 }
@@ -326,6 +322,15 @@ fn stream_out(link: &Arc<Link>, id: u64, mut body: Box<dyn Read + Send>, patienc
         writer.finish();
         link.with(|core, _| core.on_answered(id));
     }
+}
+
+/// What a caller hears whose request could not be read: nothing was executed.
+pub(super) fn body_refused(error: &RpcError) -> Status {
+    let code = match error {
+        RpcError::TooLarge { .. } => code::TOO_LARGE,
+        _ => code::MALFORMED,
+    };
+    Status::refused(code, error.to_string())
 }
 
 pub(super) fn unknown_method(method: u16) -> Status {

@@ -432,6 +432,11 @@ impl Session {
         self.fail(&RpcError::NotSent(why.to_owned()));
     }
 
+    /// Why the other side takes no further calls, if it said so.
+    pub fn peer_leaves(&self) -> Option<&str> {
+        self.peer_leaves.as_deref()
+    }
+
     /// Whether the other side leaves, or the session has ended.
     fn may_send(&self) -> Result<(), RpcError> {
         if let Phase::Closed(error) = &self.phase {

@@ -56,6 +56,17 @@ macro_rules! reading_half {
                 self.stream.readable().await
             }
 
+            /// As [`Stream::recv_datagram`](super::Stream::recv_datagram).
+            ///
+            /// # Errors
+            /// As there.
+            ///
+            /// # Cancel safety
+            /// No datagram is taken.
+            pub async fn recv_datagram(&self, buf: &mut [u8]) -> std::io::Result<usize> {
+                self.stream.recv_datagram(buf).await
+            }
+
             /// Reads what is there, without waiting.
             ///
             /// # Errors
@@ -123,6 +134,14 @@ macro_rules! writing_half {
             /// Nothing is taken. What is ready stays so.
             pub async fn writable(&self) -> std::io::Result<()> {
                 self.stream.writable().await
+            }
+
+            /// As [`Stream::send_datagram`](super::Stream::send_datagram): never waits.
+            ///
+            /// # Errors
+            /// As there.
+            pub fn send_datagram(&self, data: &[u8]) -> std::io::Result<()> {
+                self.stream.send_datagram(data)
             }
 
             /// Writes as much as there is room for, without waiting.

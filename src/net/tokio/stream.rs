@@ -152,11 +152,11 @@ impl Stream {
         }
     }
 
-    pub(super) fn blocking(&self) -> &Blocking {
+    pub(crate) fn blocking(&self) -> &Blocking {
         &self.inner
     }
 
-    fn cell(&self) -> &Arc<Cell> {
+    pub(super) fn cell(&self) -> &Arc<Cell> {
         self.inner.cell()
     }
 

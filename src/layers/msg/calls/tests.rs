@@ -1,9 +1,9 @@
 //! What a driver keeps of a session: nothing that nobody reads.
 
 use super::*;
-use crate::layers::msg::error::Status;
 use crate::layers::msg::session::Role;
-use crate::msg::{Ext, Hello};
+
+type Core = Calls<Arc<AtomicBool>>;
 
 /// A driver without its stream, and a peer.
 struct Pair {
@@ -22,7 +22,7 @@ impl Pair {
     }
 
     /// Carries everything to and fro; what the driver is asked to do.
-    fn run(&mut self) -> Vec<Act> {
+    fn run(&mut self) -> Vec<Act<Arc<AtomicBool>>> {
         let mut acts = Vec::new();
         loop {
             let mut is_quiet = true;
