@@ -12,14 +12,24 @@
 //! What needs a clock stands beside it: [`LeaseClock`] is the leader's, [`LeaseView`] the holder's. [`Mutex`] makes locks and elections of the commands,
 //! [`fence`] protects what they protect from holders that come too late.
 //!
+//! [`KvStore`] keeps the state on disk, and is what openraft asks of a state machine; the log is a [`RedbLog`](crate::raft::RedbLog).
+//!
 //! Invariant: what a command does follows from the state, the command, and its place in the log.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "the errors are openraft's, and their size is its choice"
+)]
 
 mod answer;
 mod clock;
 mod command;
+mod disk;
 pub mod fence;
+mod files;
 mod lease;
 mod limits;
+mod machine;
 mod recipe;
 mod session;
 mod snapshot;
@@ -28,10 +38,14 @@ mod state;
 pub use answer::{Answer, Change, OpAnswer, Refusal, Versioned};
 pub use clock::{LeaseClock, NotHeld, Renewal, SESSION_TTL, Tenancy};
 pub use command::{Cmd, Compare, Expect, Op, Request, Txn};
+pub use disk::StoreError;
 pub use lease::LeaseView;
 pub use limits::Limits;
+pub use machine::{KvStore, KvTypes};
 pub use recipe::{Acquired, Mutex};
-pub use snapshot::{SnapshotError, SnapshotWriter, read_snapshot, write_snapshot};
+pub use snapshot::{
+    SnapshotError, SnapshotWriter, read_snapshot, read_snapshot_head, write_snapshot,
+};
 pub use state::{Applied, Position, StateMachine};
 
 #[cfg(test)]

@@ -234,6 +234,36 @@ pub fn read_snapshot(
     }
 }
 
+/// What stands first in a snapshot: how far in the log it is, and what the engine left. The rest is not looked at.
+///
+/// # Errors
+///
+/// As [`read_snapshot`], as far as that goes.
+pub fn read_snapshot_head(
+    input: &mut impl Read,
+    limits: &Limits,
+) -> Result<(Position, Bytes), SnapshotError> {
+    let mut reader = Reader {
+        input: &mut BufReader::new(input),
+        crc: 0,
+        at: 0,
+        items: 0,
+    };
+    let applied = reader.head()?;
+    let mut loader = Loader::new(*limits, applied);
+    for expected in [LIMITS, ENGINE] {
+        let begin = reader.at;
+        let [kind] = reader.array()?;
+        if kind != expected {
+            let what = "it does not begin as it must";
+            return Err(SnapshotError::Damaged { at: begin, what });
+        }
+        let body = reader.body(loader.length_max(kind), begin)?;
+        loader.take(kind, &body, begin)?;
+    }
+    Ok((applied, loader.state.engine().clone()))
+}
+
 struct Reader<'r, R> {
     input: &'r mut R,
     crc: u32,

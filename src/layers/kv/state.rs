@@ -96,8 +96,10 @@ impl StateMachine {
     ///
     /// As [`apply`](Self::apply).
     pub fn skip(&mut self, at: Position) {
+        // The first entry of a log may have the index 0.
+        let is_first = at.index == 0 && self.applied == Position::default();
         assert!(
-            at.index > self.applied.index && at.term >= self.applied.term,
+            (at.index > self.applied.index || is_first) && at.term >= self.applied.term,
             "entry {at:?} applied after {:?}",
             self.applied
         );
