@@ -28,6 +28,12 @@ pub(crate) struct Machine {
     snapshot: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
+impl Machine {
+    pub(crate) fn strings(&self) -> Vec<String> {
+        self.applied.lock().unwrap().strings.clone()
+    }
+}
+
 fn read(bytes: &[u8]) -> Outcome<Applied> {
     serde_json::from_slice(bytes)
         .map_err(|error| StorageIOError::read_snapshot(None, &error).into())

@@ -11,9 +11,13 @@
     reason = "the errors are openraft's, and their size is its choice"
 )]
 
+mod cluster;
 mod disk;
 mod faulty_disk;
 mod machine;
+mod network;
+mod node;
+mod snapshots;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
