@@ -22,26 +22,35 @@
 )]
 
 mod answer;
+mod client;
 mod clock;
 mod command;
 mod disk;
+mod events;
 pub mod fence;
 mod files;
 mod lease;
 mod limits;
 mod machine;
+mod node;
+mod protocol;
 mod recipe;
+mod service;
 mod session;
 mod snapshot;
 mod state;
 
 pub use answer::{Answer, Change, OpAnswer, Refusal, Versioned};
+pub use client::{ClientConfig, KvClient, KvError, Lease, LockGuard, WriteOnce};
 pub use clock::{LeaseClock, NotHeld, Renewal, SESSION_TTL, Tenancy};
 pub use command::{Cmd, Compare, Expect, Op, Request, Txn};
 pub use disk::StoreError;
+pub use events::{Event, Watched};
 pub use lease::LeaseView;
 pub use limits::Limits;
 pub use machine::{KvStore, KvTypes};
+pub use node::{KvNode, NodeConfig, NodeError};
+pub use protocol::{Consistency, Found, NodeStatus};
 pub use recipe::{Acquired, Mutex};
 pub use snapshot::{
     SnapshotError, SnapshotWriter, read_snapshot, read_snapshot_head, write_snapshot,

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::storage::{RaftStateMachine, Snapshot};
@@ -16,13 +17,22 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::answer::{Answer, Change};
-use super::command::Request;
+use super::clock::{LeaseClock, NotHeld, Renewal, Tenancy};
+use super::command::{Cmd, Request};
 use super::disk::{Disk, StoreError};
+use super::events::{EventLog, Watched};
 use super::files::Files;
 use super::limits::Limits;
 use super::snapshot::{read_snapshot, read_snapshot_head, write_snapshot};
 use super::state::{Position, StateMachine};
 use crate::layers::raft::PeerIdentity;
+use crate::runtime;
+use crate::time::Time;
+
+/// Ends that are proposed one after the other before anything else is looked at.
+const EXPIRED_MAX: usize = 64;
+/// How long to wait where no deadline is known: a grant wakes whoever waits.
+const NO_DEADLINE: Duration = Duration::from_secs(60);
 
 openraft::declare_raft_types!(
     /// The store as openraft knows it: requests go in, answers come out (`None` for entries that are no request), a snapshot is a file.
@@ -67,10 +77,12 @@ struct Shared {
     applied: watch::Sender<u64>,
 }
 
-/// The state, and what openraft calls its place.
+/// The state, what openraft calls its place, and what follows from the changes alone: deadlines, events.
 struct Current {
     state: StateMachine,
     engine: Engine,
+    leases: LeaseClock,
+    events: EventLog,
 }
 
 /// What a snapshot carries for openraft.
@@ -101,7 +113,7 @@ impl KvStore {
         }
         let engine = Engine::read(state.engine())?;
         let (applied, _) = watch::channel(state.applied().index);
-        let state = Mutex::new(Current { state, engine });
+        let state = Mutex::new(Current::new(state, engine));
         let shared = Arc::new(Shared {
             limits,
             state,
@@ -133,6 +145,56 @@ impl KvStore {
     }
 }
 
+/// For the node that the store belongs to.
+impl KvStore {
+    /// This node leads in this term, or does not: what has run out if it does.
+    pub(super) fn lead(&self, term: Option<u64>) -> Vec<Cmd> {
+        let now = runtime::boot();
+        let current = &mut *self.shared.current();
+        if current.leases.term() != term {
+            match term {
+                Some(term) => current.leases.lead(now, term, &current.state),
+                None => current.leases.follow(),
+            }
+        }
+        let expired = std::iter::from_fn(|| current.leases.poll_expired(now));
+        expired.take(EXPIRED_MAX).collect()
+    }
+
+    /// How long nothing runs out.
+    pub(super) fn until_expiry(&self) -> Duration {
+        let now = runtime::boot();
+        let next = self.shared.current().leases.poll_timeout();
+        next.map_or(NO_DEADLINE, |next| next - now).min(NO_DEADLINE)
+    }
+
+    pub(super) fn begin_renewal(&self, tenancy: Tenancy) -> Result<Renewal, NotHeld> {
+        self.shared.current().leases.begin_renewal(tenancy)
+    }
+
+    /// Whether it is renewed.
+    pub(super) fn renew(&self, renewal: Renewal) -> bool {
+        let now = runtime::boot();
+        self.shared.current().leases.renew(now, renewal).is_ok()
+    }
+
+    /// Whether it may be renewed some time, although [`begin_renewal`](Self::begin_renewal) says that it may not now: no deadline is kept here (yet).
+    pub(super) fn is_undecided(&self, tenancy: Tenancy) -> bool {
+        let current = self.shared.current();
+        let exists = match tenancy {
+            Tenancy::Lease(id) => current.state.lease_ttl_ms(id).is_some(),
+            Tenancy::Session(client) => current.state.has_session(client),
+        };
+        exists && current.leases.term().is_none()
+    }
+
+    pub(super) fn events_after(&self, prefix: &[u8], after: u64) -> Watched {
+        let current = self.shared.current();
+        let applied = current.state.applied().index;
+        current.events.after(prefix, after, applied)
+    }
+}
+
 impl Shared {
     fn current(&self) -> MutexGuard<'_, Current> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -144,8 +206,11 @@ impl Shared {
     ) -> Outcome<Vec<Option<Answer>>> {
         let mut current = self.current();
         let (mut answers, mut changes) = (Vec::new(), Vec::new());
+        let now = runtime::boot();
         for entry in entries {
+            let begin = changes.len();
             answers.push(current.apply(entry, &mut changes));
+            current.note(now, &changes[begin..]);
         }
         let engine = current.engine.write().map_err(apply_failed)?;
         current.state.set_engine(engine.clone());
@@ -181,7 +246,8 @@ impl Shared {
         self.files.publish(&path, &copy, applied.index)?;
         let mut current = self.current();
         self.disk.replace(&state)?;
-        *current = Current { state, engine };
+        // Who leads installs nothing: no deadline is lost.
+        *current = Current::new(state, engine);
         drop(current);
         self.applied.send_replace(applied.index);
         Ok(())
@@ -197,6 +263,24 @@ impl Shared {
 }
 
 impl Current {
+    fn new(state: StateMachine, engine: Engine) -> Self {
+        let events = EventLog::since(state.applied().index);
+        Current {
+            state,
+            engine,
+            leases: LeaseClock::new(),
+            events,
+        }
+    }
+
+    fn note(&mut self, now: Time, changes: &[Change]) {
+        let rev = self.state.applied().index;
+        for change in changes {
+            self.leases.on_change(now, change);
+            self.events.on_change(rev, change);
+        }
+    }
+
     fn apply(&mut self, entry: Entry<KvTypes>, changes: &mut Vec<Change>) -> Option<Answer> {
         let id = entry.log_id;
         let at = Position {

@@ -124,6 +124,10 @@ impl Sessions {
         self.open.len()
     }
 
+    pub(super) fn has(&self, client: u128) -> bool {
+        self.open.contains_key(&client)
+    }
+
     pub(super) fn numbers(&self) -> impl Iterator<Item = u128> + '_ {
         self.open.keys().copied()
     }

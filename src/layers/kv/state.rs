@@ -165,6 +165,11 @@ impl StateMachine {
         self.sessions.numbers()
     }
 
+    /// Whether this session is open.
+    pub fn has_session(&self, client: u128) -> bool {
+        self.sessions.has(client)
+    }
+
     /// How many sessions there are.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
