@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod detect;
+pub mod discovery;
 #[cfg(feature = "kv")]
 pub mod kv;
 pub mod msg;

@@ -99,7 +99,7 @@
 //! | `sim` | no | the simulator |
 //! | `trace` | no | traces of connections as qlog: `Config::with_trace_dir` |
 //! | `rpc` | no | the layers above the stream: logical clocks (`clock`), failure detection (`detect`), messages and calls (`msg`) |
-//! | `kv` | no | a replicated key-value store (`kv`) |
+//! | `kv` | no | `aqueduct::kv`: a replicated key-value store on Raft (needs rustc 1.90) |
 //! | `raft` | no | `aqueduct::raft`: a log store and a network for openraft (needs rustc 1.90) |
 //! | `tokio` | no | `aqueduct::tokio`: the same streams in the shape of `tokio::net`, driven by tokio's reactor |
 //! | `futures` | no | the traits of `futures-io` on those streams |
@@ -148,7 +148,7 @@ pub use layers::kv;
 #[cfg(feature = "raft")]
 pub use layers::raft;
 #[cfg(feature = "rpc")]
-pub use layers::{clock, detect, msg};
+pub use layers::{clock, detect, discovery, msg};
 #[cfg(all(feature = "mio", target_os = "linux"))]
 pub use net::mio;
 #[cfg(feature = "tokio")]

@@ -26,6 +26,8 @@ pub const ACK_RANGES_ENCODE_MAX: usize = 32;
 pub const RECEIVED_RANGES_MAX: usize = 256;
 /// Holes in the received stream; one more and the segment that would make it is not taken.
 pub const GAPS_MAX: usize = 1_024;
+/// What one receive call may fill: the largest train of datagrams that a kernel puts together.
+pub const SLAB_BYTES: usize = 1 << 16;
 /// The unit in which memory for received data is allocated.
 pub const CHUNK_BYTES: usize = 2_048;
 

@@ -1,6 +1,7 @@
 //! The face of the crate: blocking streams and listeners that look like those of `std::net`.
 
 mod close;
+mod connect;
 mod datagrams;
 mod endpoint;
 mod error;
@@ -8,6 +9,7 @@ mod listener;
 #[cfg(all(feature = "mio", target_os = "linux"))]
 pub mod mio;
 mod options;
+mod race;
 mod stream;
 #[cfg(feature = "tokio")]
 pub mod tokio;

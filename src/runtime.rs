@@ -25,11 +25,15 @@ mod mailbox;
 #[cfg(model)]
 #[path = "../model/src/model.rs"]
 pub mod model;
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+mod nap;
 mod platform;
 #[cfg(feature = "_tasks")]
 mod polling;
 mod port;
 mod shard;
+#[cfg(not(model))]
+mod slabs;
 mod sleep;
 mod socket;
 mod spin;

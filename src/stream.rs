@@ -6,6 +6,7 @@
 
 mod assembler;
 mod credit;
+mod linked;
 mod send_buffer;
 mod store;
 mod tiles;

@@ -40,6 +40,7 @@ pub mod integrity;
 mod layout;
 mod packet;
 mod seq;
+mod slab;
 #[cfg(test)]
 mod tests;
 mod transmit;
@@ -52,4 +53,5 @@ pub use packet::{Body, Data, Flags, Kind, Packet, PathMessage, ProbeKind, VERSIO
 pub use seq::{
     ConnectionId, Offset, PacketNumber, TruncatedNumber, Window, len_u64, low_u32, range_len,
 };
+pub use slab::Slab;
 pub use transmit::{Batch, Ecn, Meta, Transmit};

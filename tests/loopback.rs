@@ -461,3 +461,70 @@ fn connects_that_fail_leave_no_socket_behind() {
         sockets() < 150
     }));
 }
+
+/// Reads to the end by `read_bytes`, and compares at the end what it kept: all of it, or a piece now and then.
+fn kept_pieces(server: &Stream, total: u64, every: usize) {
+    let (mut at, mut kept) = (0, Vec::new());
+    for number in 0.. {
+        let piece = server.read_bytes(1 << 20).expect("open");
+        if piece.is_empty() {
+            break;
+        }
+        assert!(piece == pattern(at, piece.len()), "other bytes at {at}");
+        let len = piece.len() as u64;
+        if number % every == 0 {
+            kept.push((at, piece));
+        }
+        at += len;
+    }
+    assert_eq!(at, total);
+    for (at, piece) in kept {
+        assert!(
+            piece == pattern(at, piece.len()),
+            "bytes that were kept changed"
+        );
+    }
+}
+
+fn sends_by_bytes(client: Stream, total: u64) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        let mut at = 0;
+        while at < total {
+            let mut block = bytes::Bytes::from(pattern(at, 1 << 18));
+            at += 1 << 18;
+            while !block.is_empty() {
+                let taken = client.write_bytes(block.clone()).expect("open");
+                bytes::Buf::advance(&mut block, taken);
+            }
+        }
+        client.close(PATIENCE).expect("delivered");
+    })
+}
+
+#[test]
+fn pieces_that_the_application_keeps_do_not_change() {
+    const TOTAL: u64 = 16 << 20;
+    let (client, server) = pair();
+    let sender = sends_by_bytes(client, TOTAL);
+    kept_pieces(&server, TOTAL, 7);
+    drop(server);
+    sender.join().expect("no panic");
+}
+
+/// What is kept counts as memory of the endpoint; when that is short, bytes are copied, and go on coming.
+#[test]
+fn who_keeps_more_than_the_endpoint_has_gets_copies() {
+    const TOTAL: u64 = 12 << 20;
+    let server = Endpoint::builder()
+        .endpoint_config(EndpointConfig::default().with_memory(4 << 20))
+        .bind((Ipv4Addr::LOCALHOST, 0))
+        .expect("a free port");
+    let address = server.local_addr().expect("bound");
+    let listener = server.listen().expect("one listener");
+    let client = Stream::connect(address).expect("a listener");
+    let (server, _) = listener.accept().expect("a client");
+    let sender = sends_by_bytes(client, TOTAL);
+    kept_pieces(&server, TOTAL, 1);
+    drop(server);
+    sender.join().expect("no panic");
+}

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::poll::{Interest, Registry, Token};
 use super::sync::{Mutex, held};
 use super::world::world;
-use crate::runtime::socket::{IcmpReport, SendFailure, SocketOptions, TRAIN_BYTES_MAX, Train};
-use crate::wire::{Meta, Transmit};
+use crate::limits::SLAB_BYTES;
+use crate::runtime::socket::{IcmpReport, SendFailure, SocketOptions, Train};
+use crate::wire::{Meta, Slab, Transmit};
 
 /// What has arrived at a socket.
 #[derive(Debug, Default)]
@@ -48,6 +49,10 @@ impl Receiver {
 
     pub(crate) fn bytes(&self, len: usize) -> &[u8] {
         &self.0[..len.min(self.0.len())]
+    }
+
+    pub(crate) fn slab(&self) -> Option<&Arc<Slab>> {
+        None
     }
 }
 
@@ -104,10 +109,7 @@ impl Socket {
             None => return Err(io::ErrorKind::WouldBlock.into()),
         };
         into.0 = datagram;
-        assert!(
-            into.0.len() <= TRAIN_BYTES_MAX,
-            "a datagram of 64 KiB and more"
-        );
+        assert!(into.0.len() <= SLAB_BYTES, "a datagram of 64 KiB and more");
         Ok(Train {
             meta: Meta {
                 from,

@@ -5,11 +5,17 @@
 //! round trip falls again it was an accident, and slow start goes on; if it does not in five rounds, slow
 //! start is over.
 //!
-//! Packets are paced, so the limit of RFC 9406 on growth by one acknowledgement (L) is infinite.
+//! Packets are paced, so the limit of RFC 9406 on growth by one acknowledgement (L) is infinite. And so a round need not
+//! be over to be judged: a flight that is spread over the round trip queues only where it is more than the path carries,
+//! and then the round trip grows within it. Eight in a row that are too long mean what the shortest of the whole next
+//! round would, at half the window.
+
+mod run;
 
 use std::time::Duration;
 
 use super::AckSample;
+use run::Run;
 
 /// The round trip has grown if it has by at least this (MIN_RTT_THRESH).
 const GROWTH_MIN: Duration = Duration::from_millis(4);
@@ -35,20 +41,31 @@ pub(super) struct HyStart {
     this_round: Option<Duration>,
     /// Round trips measured in this round.
     samples: u32,
+    /// Round trips in a row that are too long.
+    run: Run,
     conservative: Option<Conservative>,
 }
 
 /// The round trip has grown.
 #[derive(Clone, Copy, Debug)]
 struct Conservative {
-    /// The shortest round trip of the round that was too long.
+    /// The shortest of the round trips that were too long.
     baseline: Duration,
+    /// The shortest round trip of this round, or of its part since then.
+    least: Option<Duration>,
     /// Rounds ended since.
     rounds: u32,
     /// Bytes that were in flight when the round trip grew: with them the queue began.
     flight: u64,
     /// Acknowledged bytes that were too few to grow by one.
     credit: u64,
+}
+
+impl Conservative {
+    /// Whether round trips are shorter again than those that were too long.
+    fn is_over(&self) -> bool {
+        self.least.is_some_and(|least| least < self.baseline)
+    }
 }
 
 /// What HyStart++ makes of an acknowledgement.
@@ -79,7 +96,13 @@ impl HyStart {
         }
         if let Some(rtt) = sample.rtt {
             self.samples += 1;
-            self.this_round = Some(self.this_round.map_or(rtt, |least| least.min(rtt)));
+            self.this_round = Some(shorter(self.this_round, rtt));
+            match &mut self.conservative {
+                Some(conservative) => conservative.least = Some(shorter(conservative.least, rtt)),
+                None => self
+                    .run
+                    .extend(sample.now, rtt, has_grown(self.last_round, rtt)),
+            }
             self.judge(sample);
         }
         Advice::Grow(self.growth(sample.growth))
@@ -90,41 +113,43 @@ impl HyStart {
         self.last_round = self.this_round.take();
         self.samples = 0;
         let conservative = self.conservative.as_mut()?;
+        conservative.least = None;
         conservative.rounds += 1;
         (conservative.rounds >= CONSERVATIVE_ROUNDS).then_some(conservative.flight)
     }
 
     /// Compares the round trips of this round with those of an earlier one, once there are enough.
     fn judge(&mut self, sample: &AckSample) {
-        let Some(least) = self.this_round.filter(|_| self.samples >= SAMPLES_MIN) else {
-            return;
-        };
+        let has_enough = self.samples >= SAMPLES_MIN;
         match self.conservative {
             // Shorter again: the growth was an accident.
-            Some(conservative) if least < conservative.baseline => {
+            Some(conservative) if has_enough && conservative.is_over() => {
                 self.conservative = None;
+                self.run = Run::default();
                 self.samples = 0;
             }
             Some(_) => {}
-            None if self.has_grown(least) => {
-                self.conservative = Some(Conservative {
-                    baseline: least,
-                    rounds: 0,
-                    flight: sample.rate.map_or(0, |rate| rate.tx_in_flight),
-                    credit: 0,
-                });
-                // The next decision needs round trips of its own.
-                self.samples = 0;
+            None => {
+                let least = self.this_round.filter(|_| has_enough);
+                let least = least.filter(|least| has_grown(self.last_round, *least));
+                if let Some(least) = least.or(self.run.least(sample)) {
+                    self.slow_down(sample, least);
+                }
             }
-            None => {}
         }
     }
 
-    fn has_grown(&self, least: Duration) -> bool {
-        self.last_round.is_some_and(|last| {
-            let growth = (last / GROWTH_DIVISOR).clamp(GROWTH_MIN, GROWTH_MAX);
-            least >= last + growth
-        })
+    /// Round trips have grown to `least` and more.
+    fn slow_down(&mut self, sample: &AckSample, least: Duration) {
+        self.conservative = Some(Conservative {
+            baseline: least,
+            least: None,
+            rounds: 0,
+            flight: sample.rate.map_or(0, |rate| rate.tx_in_flight),
+            credit: 0,
+        });
+        // The next decision needs round trips of its own.
+        self.samples = 0;
     }
 
     /// How much the window grows for `bytes`.
@@ -136,6 +161,18 @@ impl HyStart {
         conservative.credit = total % CONSERVATIVE_DIVISOR;
         total / CONSERVATIVE_DIVISOR
     }
+}
+
+/// Whether `rtt` is longer than the shortest of the round before by more than chance.
+fn has_grown(last_round: Option<Duration>, rtt: Duration) -> bool {
+    last_round.is_some_and(|last| {
+        let growth = (last / GROWTH_DIVISOR).clamp(GROWTH_MIN, GROWTH_MAX);
+        rtt >= last + growth
+    })
+}
+
+fn shorter(least: Option<Duration>, rtt: Duration) -> Duration {
+    least.map_or(rtt, |least| least.min(rtt))
 }
 
 /// The bytes that fill the path: `flight`, with which the delay began, not the window, which has grown
@@ -151,6 +188,7 @@ fn path_bytes(sample: &AckSample, flight: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::congestion::RateSample;
+    use crate::time::Time;
 
     const DATAGRAM: u64 = 1_200;
 
@@ -226,6 +264,51 @@ mod tests {
             hystart.on_ack(&sample(ms(41)), false);
         }
         assert!(!hystart.is_conservative());
+    }
+
+    /// Acknowledgements of round trips in milliseconds, one each 2 ms; whether growth is slow after each.
+    fn paced(hystart: &mut HyStart, from: u64, rtts: &[u64]) -> Vec<bool> {
+        let mut slow = Vec::new();
+        for (nth, rtt) in (0..).zip(rtts) {
+            let mut sample = sample(ms(*rtt));
+            (sample.now, sample.min_rtt) = (Time::from_millis(from + 2 * nth), ms(40));
+            hystart.on_ack(&sample, nth == 0);
+            slow.push(hystart.is_conservative());
+        }
+        slow
+    }
+
+    #[test]
+    fn a_round_trip_that_grows_within_a_round_is_seen_before_its_end() {
+        let mut hystart = HyStart::default();
+        paced(&mut hystart, 0, &[40; 8]);
+        let growing = [40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54];
+        let slow = paced(&mut hystart, 40, &growing);
+        // The eighth from 45 ms on.
+        assert_eq!(slow.iter().position(|slow| *slow), Some(12), "{slow:?}");
+        // The next round has a queue from its beginning: that stays so.
+        let slow = paced(&mut hystart, 100, &[48; 12]);
+        assert!(slow.iter().all(|slow| *slow));
+    }
+
+    #[test]
+    fn a_queue_that_drains_between_flights_slows_the_rest_of_its_round_only() {
+        let mut hystart = HyStart::default();
+        paced(&mut hystart, 0, &[40; 8]);
+        paced(&mut hystart, 40, &[40, 45, 46, 47, 48, 49, 50, 51, 52]);
+        assert!(hystart.is_conservative());
+        let slow = paced(&mut hystart, 80, &[41; 9]);
+        assert_eq!(slow.iter().position(|slow| !slow), Some(7), "{slow:?}");
+        assert_eq!(hystart.this_round, Some(ms(41)), "the whole round counts");
+    }
+
+    #[test]
+    fn long_round_trips_among_short_ones_are_no_queue() {
+        let mut hystart = HyStart::default();
+        paced(&mut hystart, 0, &[40; 8]);
+        let rtts: Vec<u64> = (0..200).map(|n| if n % 8 == 0 { 44 } else { 60 }).collect();
+        let slow = paced(&mut hystart, 40, &rtts);
+        assert!(slow.iter().all(|slow| !slow));
     }
 
     /// neqo #3505: an acknowledgement between two rounds belonged to none.

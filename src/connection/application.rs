@@ -125,7 +125,8 @@ impl Connection {
         Ok(read)
     }
 
-    /// As [`Connection::read`], into memory of their own: at most `max` bytes.
+    /// As [`Connection::read`], but hands the bytes out: at most `max`, where they were received if they are many in
+    /// one piece, or copied into memory of their own. While memory is short they are copied.
     ///
     /// # Errors
     /// As [`Connection::read`].
@@ -133,7 +134,12 @@ impl Connection {
         if max == 0 {
             return Ok(Bytes::new());
         }
-        let read = self.assembler.read_bytes(max);
+        let account = &self.account;
+        let lent = match account.is_tight() {
+            true => None,
+            false => self.assembler.lend(max, |slab| account.lend(slab)),
+        };
+        let read = lent.unwrap_or_else(|| self.assembler.read_bytes(max));
         if read.is_empty() {
             return self.read_nothing().map(|_| read);
         }

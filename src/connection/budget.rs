@@ -12,6 +12,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+
+use crate::limits::SLAB_BYTES;
+use crate::wire::Slab;
+
 /// The step in which a connection takes memory from the budget, so that few packets touch the shared count.
 const STEP: usize = 16 << 10;
 /// A connection gives back what it does not need once it is more than this.
@@ -134,6 +139,17 @@ impl Account {
         self.set(memory);
     }
 
+    /// A slab whose slices the application may keep: it counts until the last of them is gone.
+    pub(super) fn lend(&self, slab: Arc<Slab>) -> Bytes {
+        if let Some(budget) = &self.budget {
+            budget.take(SLAB_BYTES);
+        }
+        Bytes::from_owner(Lent {
+            slab,
+            budget: self.budget.clone(),
+        })
+    }
+
     fn set(&mut self, held: usize) {
         let Some(budget) = &self.budget else {
             return;
@@ -150,6 +166,26 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         self.set(0);
+    }
+}
+
+/// A slab in the hands of the application.
+struct Lent {
+    slab: Arc<Slab>,
+    budget: Option<Arc<Budget>>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        (*self.slab).as_ref()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.budget {
+            budget.give(SLAB_BYTES);
+        }
     }
 }
 
@@ -192,6 +228,22 @@ mod tests {
         assert!(!account.admits(usize::MAX - STEP));
         account.rest(3 * STEP);
         assert!(budget.is_relieved());
+    }
+
+    #[test]
+    fn what_the_application_keeps_counts_until_the_last_slice_is_gone() {
+        let budget = Arc::new(Budget::new(10 * SLAB_BYTES));
+        let account = Account::with(Arc::clone(&budget));
+        let slab = Arc::new(Slab::new());
+        let lent = account.lend(Arc::clone(&slab));
+        let slices = [lent.slice(..9_000), lent.slice(9_000..20_000)];
+        drop((lent, account));
+        assert_eq!(budget.held(), SLAB_BYTES);
+        let [first, second] = slices;
+        drop(first);
+        assert_eq!(budget.held(), SLAB_BYTES);
+        drop(second);
+        assert_eq!((budget.held(), Arc::strong_count(&slab)), (0, 1));
     }
 
     #[test]

@@ -89,7 +89,9 @@ impl Imm {
 
     /// Every how many packets one asks, if not only those do that end a flight.
     fn interval(&self, packet: &Leaving) -> Option<u64> {
-        let paced = packet.paced_interval();
+        let paced = packet
+            .paced_interval()
+            .map(|interval| self.acks.share(interval));
         let repeated = self.repeated_interval(packet.window);
         paced.into_iter().chain(repeated).min()
     }
@@ -131,6 +133,12 @@ impl AckLoss {
             self.arrived = (self.arrived / 2).max(1);
         }
         true
+    }
+
+    /// What is left of an interval when so many acknowledgements are to arrive as without a loss; at least 1.
+    fn share(&self, interval: u64) -> u64 {
+        let sent = (self.lost + self.arrived).max(1);
+        (interval * self.arrived.max(1) / sent).max(1)
     }
 
     /// How many are lost for each that arrives, rounded: 0 below a loss of a third.
@@ -286,6 +294,23 @@ mod tests {
         let mut imm = Imm::default();
         (1..=200_u64).for_each(|n| _ = imm.on_ack_number(n * 2));
         assert_eq!(asking(&mut imm, MIDST).len(), 20);
+    }
+
+    #[test]
+    fn as_many_acknowledgements_arrive_from_a_paced_window_whatever_is_lost() {
+        let paced = Leaving {
+            window: 640,
+            pace: 10_000,
+            ..MIDST
+        };
+        // One of `step` arrives; every how many packets one asks.
+        for (step, interval) in [(1, 20), (2, 10), (5, 4)] {
+            let mut imm = Imm::default();
+            (1..=200_u64).for_each(|n| _ = imm.on_ack_number(n * step));
+            let asking: Vec<_> = (1..=100).filter(|_| imm.wants(paced)).collect();
+            let expected: Vec<_> = (interval..=100).step_by(interval).collect();
+            assert_eq!(asking, expected, "one of {step} arrives");
+        }
     }
 
     #[test]

@@ -16,15 +16,19 @@
     clippy::as_conversions
 )]
 
+use std::sync::Arc;
+
 use super::acks::{Arrived, Standing};
 use super::path::{Came, PathAction};
 use super::{Connection, Phase};
 use crate::connection::lifecycle::FinOrder;
 use crate::error::{CloseReason, PeerFault, ResetCode};
-use crate::limits::{CHUNK_BYTES, UNSENT_ACKS_MAX};
+use crate::limits::UNSENT_ACKS_MAX;
 use crate::stream::Inserted;
 use crate::time::{Time, Timer};
-use crate::wire::{AckBlock, AckFields, Body, Data, Meta, Offset, Packet, PacketNumber, len_u64};
+use crate::wire::{
+    AckBlock, AckFields, Body, Data, Meta, Offset, Packet, PacketNumber, Slab, len_u64,
+};
 
 /// How far above all received numbers the next one may be.
 const NUMBER_AHEAD_MAX: u64 = 1 << 24;
@@ -42,6 +46,17 @@ struct Taken {
 }
 
 impl Connection {
+    /// The packets that are handled from now on, until [`Connection::end_train`], lie in this slab, of which `len`
+    /// bytes were received: their data may stay there.
+    pub fn begin_train(&mut self, slab: &Arc<Slab>, len: usize) {
+        self.assembler.begin_train(slab, len);
+    }
+
+    /// What comes next lies elsewhere.
+    pub fn end_train(&mut self) {
+        self.assembler.end_train();
+    }
+
     /// A datagram of `len` bytes for this connection, whose checksum is right.
     pub fn handle_packet(&mut self, now: Time, meta: &Meta, packet: &Packet<'_>, len: usize) {
         self.advance(now);
@@ -315,11 +330,10 @@ impl Connection {
 
     /// Puts the data in its place, if there is memory for it.
     fn insert(&mut self, data: &Data<'_>, limit: Offset) -> Option<Inserted> {
-        let most = CHUNK_BYTES.saturating_mul(2);
         let after = self
             .memory()
             .saturating_add(data.payload.len())
-            .saturating_add(most);
+            .saturating_add(self.assembler.room_for_next());
         if !self.account.admits(after) {
             return None;
         }

@@ -362,7 +362,7 @@ impl Connection {
             now,
             &mut packet,
             DATAGRAM_MIN / 2,
-            ending || plan == Plan::TimeoutProbe,
+            ending || self.is_probing_timeout(),
         );
         self.put_cookie(&mut packet);
         let Some(range) = self.take_range(plan, packet.room()) else {
@@ -374,7 +374,7 @@ impl Connection {
         packet.offset(range.start.get());
         let fin = self.fin_rides_on(&range);
         let is_repeated = plan != Plan::New && range.start < range.end;
-        let imm = self.wants_imm(plan, fin);
+        let imm = self.wants_imm(fin);
         let flags = Flags {
             fin,
             imm,
@@ -518,9 +518,9 @@ impl Connection {
     }
 
     /// Whether the packet asks for an acknowledgement at once.
-    fn wants_imm(&mut self, plan: Plan, fin: bool) -> bool {
+    fn wants_imm(&mut self, fin: bool) -> bool {
         let leaving = Leaving {
-            must: fin || plan == Plan::TimeoutProbe,
+            must: fin || self.is_probing_timeout(),
             sent: self.recovery.next_number().since(self.local_first),
             is_first: !self.is_in_flight(),
             has_more: self.send.snd_nxt() < self.send.end(),
@@ -529,6 +529,11 @@ impl Connection {
             pace: self.recovery.pace_packets(),
         };
         self.imm.wants(leaving)
+    }
+
+    /// Whether what is built now answers an expired probe timeout, be it with old bytes or with new ones.
+    fn is_probing_timeout(&self) -> bool {
+        self.wants.probes > 0
     }
 
     /// Whether cwnd or window will hold back the packet after this one.

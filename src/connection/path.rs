@@ -14,6 +14,10 @@ use crate::wire::{Meta, PathMessage};
 
 /// Challenges sent before a candidate is given up.
 const CHALLENGES_MAX: u8 = 3;
+/// An answer is waited for twice as long with each candidate that gave none, up to this: a path that has become much longer
+/// than its round trip was measured would be asked again and again, and each time for too short (RFC 9002 s6.2.2 begins
+/// new paths with as much).
+const PATIENCE_MAX: Duration = Duration::from_secs(1);
 /// Bytes of a challenge: a base header.
 const CHALLENGE_BYTES: u64 = 32;
 /// Bytes that may go to an address that has not answered, for each byte that came from it.
@@ -41,6 +45,8 @@ pub(super) struct Path {
     responses: Vec<(Route, u64)>,
     /// Responses that may still leave before the peer acknowledges something.
     credit: u8,
+    /// Candidates in a row that gave no answer.
+    unanswered: u8,
 }
 
 /// A change of path under examination.
@@ -101,7 +107,14 @@ impl Path {
             change: None,
             responses: Vec::new(),
             credit: RESPONSES_UNACKED_MAX,
+            unanswered: 0,
         }
+    }
+
+    /// How long an answer is waited for where a probe timeout is `pto`.
+    fn patience(&self, pto: Duration) -> Duration {
+        let doubled = pto.saturating_mul(1 << self.unanswered.min(10));
+        doubled.min(PATIENCE_MAX).max(pto)
     }
 
     /// The peer acknowledges what it is sent: its challenges are meant.
@@ -205,6 +218,9 @@ impl Path {
         };
         let proves =
             nonce == change.nonce && from == change.candidate.remote && change.challenges > 0;
+        if proves {
+            self.unanswered = 0;
+        }
         match change.kind {
             ChangeKind::Rebound if proves => {
                 self.change = None;
@@ -229,8 +245,9 @@ impl Path {
         PathAction::Moved
     }
 
-    /// The path timer fired; a challenge that leaves for it has `pto` to be answered.
+    /// The path timer fired; a challenge that leaves for it has `pto` to be answered, or longer where none was before.
     pub(super) fn on_timer(&mut self, now: Time, pto: Duration) -> PathAction {
+        let patience = self.patience(pto);
         let Some(change) = &mut self.change else {
             return PathAction::Keep;
         };
@@ -239,10 +256,11 @@ impl Path {
         }
         if change.challenges < CHALLENGES_MAX {
             change.challenge_due = true;
-            change.due = now + pto;
+            change.due = now + patience;
             return PathAction::Keep;
         }
         self.current = change.old;
+        self.unanswered = self.unanswered.saturating_add(1);
         self.change = None;
         PathAction::Keep
     }
@@ -266,7 +284,7 @@ impl Path {
                 .is_some_and(|change| change.challenge_due)
     }
 
-    /// The next PATH packet to send, and where to; a challenge has `pto` to be answered.
+    /// The next PATH packet to send, and where to; a challenge has as long to be answered as in [`Path::on_timer`].
     pub(super) fn take_message(
         &mut self,
         now: Time,
@@ -275,10 +293,11 @@ impl Path {
         if let Some((route, nonce)) = self.responses.pop() {
             return Some((route, PathMessage::Response(nonce)));
         }
+        let patience = self.patience(pto);
         let change = self.change.as_mut().filter(|change| change.challenge_due)?;
         change.challenge_due = false;
         change.challenges += 1;
-        change.due = now + pto;
+        change.due = now + patience;
         Some((change.candidate, PathMessage::Challenge(change.nonce)))
     }
 

@@ -12,6 +12,7 @@
 //! | what if the server is slow? | its windows shut: a body that is not read holds up no other, and no small call |
 //! | what if the caller goes away? | the handler hears it ([`CallCx::is_cancelled`]) |
 
+mod backoff;
 mod body;
 mod calls;
 mod client;
@@ -26,12 +27,14 @@ mod hello;
 mod inflow;
 mod link;
 mod pool;
+mod roster;
 mod server;
 mod session;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod workers;
 
+pub use backoff::Backoff;
 pub use body::{BodyReader, BodyWriter};
 pub use client::{CallOptions, ClientConfig, RpcClient};
 pub use codec::{Codec, CodecError, Json, Postcard};
@@ -43,6 +46,7 @@ pub use frame::{FRAME_BYTES_MAX, FRAME_BYTES_MIN, Frame, FrameError, HEAD_BYTES,
 pub use health::Health;
 pub use hello::{Hello, Mismatch, NAME_BYTES_MAX};
 pub use pool::{Class, Pool};
+pub use roster::{PoolConfig, PoolState};
 pub use server::{CallCx, Reply, RpcServer, ServerConfig, Service};
 pub use session::{CALLS_MAX, Event, INLINE_BYTES_MAX, Request, Role, Session};
 

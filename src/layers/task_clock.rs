@@ -13,12 +13,6 @@ pub(super) struct TaskClock {
 }
 
 impl TaskClock {
-    /// # Panics
-    /// Outside of a runtime whose time is stopped: there is no time then.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the time of a runtime is its own, and may stand still"
-    )]
     pub(super) fn start() -> Self {
         TaskClock {
             origin: Instant::now(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::close::drain_at_exit;
+use super::connect::open_first;
 use super::error::invalid;
 use super::stream::{connect_error, this_host_if_unspecified, try_each};
 use super::{Listener, Stream};
@@ -83,7 +84,7 @@ impl Endpoint {
     /// # Errors
     /// As [`Stream::connect`].
     pub fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Stream> {
-        try_each(addr, |addr| Stream::opened(self.begin(addr)?, &self.config))
+        open_first(addr, &self.config, |addr| self.begin(addr))
     }
 
     /// Begins a connection over the endpoint's socket.

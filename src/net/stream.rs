@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::close::drain_at_exit;
+use super::connect::{no_address, open_first};
 use super::error::{StreamError, failed, of_blocked, of_read, of_write};
 use crate::config::{Config, EndpointConfig, TIMEOUT_MAX, TIMEOUT_MIN};
 use crate::connection::{Connection, Info, ReadError, WriteError};
@@ -50,8 +51,11 @@ pub struct Stream {
 impl Stream {
     /// Opens a stream over a UDP socket of its own, to the first address that answers.
     ///
+    /// A name is resolved anew each time. Several addresses are tried in the manner of RFC 8305: both families in turns, the next one
+    /// a quarter of a second after the one before, or as soon as one fails, and those that lose are given up.
+    ///
     /// # Errors
-    /// The error of the last address: `ConnectionRefused` if nobody listens there, `TimedOut` if nobody
+    /// The error of the address that failed last: `ConnectionRefused` if nobody listens there, `TimedOut` if nobody
     /// answers within the connect timeout (20 s by default).
     pub fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Stream> {
         Stream::connect_with(addr, &Config::default())
@@ -78,7 +82,9 @@ impl Stream {
     /// As [`Stream::connect`]; `InvalidInput` if a value of the configuration is out of its range.
     pub fn connect_with<A: ToSocketAddrs>(addr: A, config: &Config) -> io::Result<Stream> {
         let config = Arc::new(config.clone());
-        try_each(addr, |addr| connect_one(addr, &config))
+        open_first(addr, &config, |addr| {
+            begin(&runtime::common()?, addr, &config)
+        })
     }
 
     /// The first handle to an open connection, with the options that its configuration says.
@@ -173,15 +179,15 @@ impl Stream {
 
     /// Reads at most `max` bytes into a buffer of their own; empty at the end of the stream.
     ///
-    /// The bytes are copied once, as by a read, into memory of just their length, and one call returns at most
-    /// 256 KiB.
+    /// Pieces of 8 KiB and more are handed out where they were received, as on loopback, where datagrams are large: one
+    /// call returns one piece. Smaller ones are copied together, at most 64 KiB of them, into memory of just their
+    /// length. A piece keeps the 64 KiB into which it was received, which count as memory of the endpoint until its
+    /// last piece is dropped; while that memory is short everything is copied.
     ///
     /// # Errors
     /// As a read.
     pub fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
-        /// What one call returns at most: the caller's `max` allocates no more.
-        const READ_BYTES_MAX: usize = 1 << 18;
-        self.read_with(|connection| connection.read_bytes(max.min(READ_BYTES_MAX)))
+        self.read_with(|connection| connection.read_bytes(max))
     }
 
     /// Writes from a shared buffer; how many bytes of it were taken.
@@ -308,12 +314,7 @@ pub(super) fn try_each<A: ToSocketAddrs, T>(
             Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "could not resolve to any addresses",
-        )
-    }))
+    Err(last.unwrap_or_else(no_address))
 }
 
 /// Whether the connection is open, or why it will never be.

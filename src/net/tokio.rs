@@ -45,6 +45,7 @@
 
 #[cfg(feature = "axum")]
 mod axum;
+mod connect;
 mod datagrams;
 mod endpoint;
 #[cfg(feature = "futures")]

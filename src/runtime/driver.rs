@@ -27,6 +27,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{self, Handle};
 
+pub(crate) use super::nap::Nap;
 use super::platform::{Interest, Mutex, Registry, Token};
 use super::shard::Shard;
 use super::turn::{Flow, Patience, Turns};

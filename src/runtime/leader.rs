@@ -64,6 +64,7 @@ struct State {
     /// A runtime's task takes the turns when nobody else has them; there is no background thread then.
     driven: bool,
     /// The task wanted the turns while somebody had them.
+    #[cfg(all(feature = "tokio", target_os = "linux"))]
     missed: bool,
     /// The loop is to end, or has ended.
     ended: bool,
@@ -108,6 +109,7 @@ impl Baton {
                 asleep: false,
                 has_thread: false,
                 driven: false,
+                #[cfg(all(feature = "tokio", target_os = "linux"))]
                 missed: false,
                 ended: false,
             }),

@@ -31,9 +31,6 @@ pub(crate) use portable::{Receiver, Socket};
 #[cfg(model)]
 pub(crate) use super::model::{Receiver, Socket};
 
-/// Bytes that one receive call may return: the largest train of datagrams that a kernel puts together.
-pub(crate) const TRAIN_BYTES_MAX: usize = 1 << 16;
-
 /// Datagrams that arrived together from one peer: they fill the buffer, each `stride` bytes but the last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Train {

@@ -3,24 +3,26 @@
 //! A turn that finds much to receive stops after [`DATAGRAMS_PER_TURN`] datagrams, so that deadlines
 //! and senders get their turn; it does not sleep before it has received the rest.
 
+mod routes;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::cell::{Cell, Owner};
+use super::cell::Cell;
 use super::clock;
 use super::mailbox::Command;
 use super::platform::{Events, Poll};
-use super::port::{Port, Sent};
+use super::port::Port;
 use super::shard::{Shard, ShardState, WAKER};
 use super::sleep::{self, Precision};
 use super::socket::{IcmpReport, Receiver, Train, is_news};
 use super::spin::Spin;
-use crate::endpoint::{Arrival, Handle, Listening, Route};
+use crate::endpoint::Handle;
 use crate::time::Time;
-use crate::wire::{Meta, Packet, Transmit};
+use routes::Routes;
 
 /// Datagrams that one turn receives, empty and broken ones included; the train that reaches it is
 /// finished.
@@ -101,16 +103,6 @@ pub(crate) struct Patience {
     pub(crate) spin_until: Time,
     /// Whether it has slept.
     pub(crate) slept: bool,
-}
-
-/// The datagrams of one train on their way through the endpoint.
-struct Routes<'a, 'd> {
-    shard: &'a Arc<Shard>,
-    state: &'a mut ShardState,
-    port: &'a Arc<Port>,
-    meta: &'a Meta,
-    now: Time,
-    datagrams: std::slice::Chunks<'d, u8>,
 }
 
 impl Turns {
@@ -346,33 +338,8 @@ impl Turns {
         let shard = self.shard.clone();
         let mut state = shard.lock();
         let now = state.now(now);
-        let mut routes = Routes {
-            shard: &shard,
-            state: &mut state,
-            port,
-            meta: &train.meta,
-            now,
-            datagrams: self.receiver.bytes(train.len).chunks(train.stride.max(1)),
-        };
-        let mut next = routes.next();
-        while let Some((route, len)) = next {
-            next = match route {
-                Route::Connection(handle, packet) => {
-                    routes.run(handle, (packet, len), &mut self.touched)
-                }
-                Route::Arrival(arrival, packet) => {
-                    let admitted = routes.admit(arrival, &packet, len);
-                    self.has_admitted |= admitted.is_some();
-                    self.touched.extend(admitted);
-                    routes.next()
-                }
-                Route::Reply(to) => {
-                    routes.answer(&to);
-                    routes.next()
-                }
-                Route::Drop(_) => routes.next(),
-            };
-        }
+        let mut routes = Routes::new(&shard, &mut state, port, now, train, &self.receiver);
+        self.has_admitted |= routes.deliver(&mut self.touched);
         self.relieve(&mut state, now);
         train.len.div_ceil(train.stride.max(1))
     }
@@ -462,14 +429,16 @@ impl Turns {
             return;
         }
         let now = clock::now().max(now);
-        for cell in std::mem::take(&mut self.overdue) {
+        // The list's memory stays its own.
+        let mut overdue = std::mem::take(&mut self.overdue);
+        for cell in &overdue {
             self.heat(&cell.port);
-            self.overdue.push(cell);
         }
         self.receive(now, most, Wish::Nothing);
-        for cell in std::mem::take(&mut self.overdue) {
+        for cell in overdue.drain(..) {
             self.alarm(cell, now);
         }
+        self.overdue = overdue;
     }
 
     fn alarm(&mut self, cell: Arc<Cell>, now: Time) {
@@ -527,91 +496,6 @@ impl Turns {
                     self.shard.plan_chores(&state);
                 }
             }
-        }
-    }
-}
-
-impl<'d> Routes<'_, 'd> {
-    /// Where the next datagram goes, and its length.
-    fn next(&mut self) -> Option<(Route<'d>, usize)> {
-        let datagram = self.datagrams.next()?;
-        self.state.reply.clear();
-        let ShardState {
-            endpoint, reply, ..
-        } = &mut *self.state;
-        let route = endpoint.handle_datagram(self.now, self.meta, datagram, reply);
-        Some((route, datagram.len()))
-    }
-
-    /// Hands a connection its packet and all that follow for it, under one lock: the rest of a train is
-    /// nearly always for the same connection. Returns the first route that is not.
-    fn run(
-        &mut self,
-        handle: Handle,
-        first: (Packet<'d>, usize),
-        touched: &mut VecDeque<Arc<Cell>>,
-    ) -> Option<(Route<'d>, usize)> {
-        let cell = self.state.cell(handle).cloned();
-        // A stream that owns its socket hears nothing that comes to another's.
-        let Some(cell) = cell.filter(|cell| Arc::ptr_eq(&cell.port, self.port)) else {
-            return self.next();
-        };
-        let mut held = cell.lock();
-        let now = held.now(self.now);
-        let (mut packet, mut len) = first;
-        let other = loop {
-            held.connection.handle_packet(now, self.meta, &packet, len);
-            match self.next() {
-                Some((Route::Connection(same, next), next_len)) if same == handle => {
-                    (packet, len) = (next, next_len);
-                }
-                other => break other,
-            }
-        };
-        if Cell::touch(&mut held) {
-            touched.push_back(cell.clone());
-        }
-        other
-    }
-
-    /// Makes the connection that a third packet opens, and queues it for `accept`.
-    fn admit(&mut self, arrival: Arrival, packet: &Packet<'_>, len: usize) -> Option<Arc<Cell>> {
-        let backlog = self
-            .state
-            .backlog
-            .clone()
-            .filter(|backlog| backlog.has_room())?;
-        let accepted = self
-            .state
-            .endpoint
-            .accept(self.now, arrival, backlog.config.clone());
-        let mut local = self.port.local;
-        if let Some(ip) = self.meta.to_ip.filter(|_| local.ip().is_unspecified()) {
-            local.set_ip(ip);
-        }
-        let cell = self.state.insert(self.shard, self.port, accepted, local);
-        let mut held = cell.lock();
-        let now = held.now(self.now);
-        held.connection.handle_packet(now, self.meta, packet, len);
-        let is_new = Cell::touch(&mut held);
-        drop(held);
-        backlog.push(Owner(cell.clone()));
-        if !backlog.has_room() {
-            self.state
-                .endpoint
-                .set_listening(Listening::Full, &backlog.config);
-        }
-        is_new.then_some(cell)
-    }
-
-    /// Sends what the endpoint answers to a stranger; a full socket drops it, as the network might.
-    fn answer(&mut self, to: &Transmit) {
-        if self.port.is_stalled() {
-            return;
-        }
-        if let Sent::Stalled(why) = self.port.send(self.now, to, &self.state.reply) {
-            self.shard.on_stall(self.state, self.now, self.port, why);
-            self.shard.plan_chores(self.state);
         }
     }
 }

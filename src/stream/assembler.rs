@@ -8,13 +8,23 @@
 //! What was taken is kept until it is read, so it may be acknowledged at once: there is no reneging. The
 //! first copy of a byte wins; a later one with other contents changes nothing. Memory is bounded by the
 //! window whatever the peer does: see [`Assembler::memory`].
+//!
+//! Bytes are copied to their place in tiles; but those of a large train of datagrams in order stay in the slab
+//! where they were received, until they are read.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::limits::GAPS_MAX;
+use crate::limits::{CHUNK_BYTES, GAPS_MAX};
 use crate::range_set::RangeSet;
+use crate::stream::linked::{KEPT_MIN, Linked};
 use crate::stream::tiles::Tiles;
-use crate::wire::Offset;
+use crate::wire::{Offset, Slab};
+
+/// The most that a read copies into memory of its own: an allocator keeps pieces of this size at hand, and gives
+/// larger ones back to the system each time.
+const COPIED_MAX: usize = 64 << 10;
 
 /// The receiving half's bytes.
 ///
@@ -38,6 +48,7 @@ use crate::wire::Offset;
 #[derive(Debug, Default)]
 pub struct Assembler {
     tiles: Tiles,
+    linked: Linked,
     read_offset: Offset,
     rcv_nxt: Offset,
     /// What was received beyond the first gap: each range stands behind one gap.
@@ -75,6 +86,44 @@ impl Assembler {
         Self::default()
     }
 
+    /// The segments that are inserted from now on, until [`Assembler::end_train`], lie in this slab, of which `len`
+    /// bytes were received. If they are many they stay there, instead of being copied.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use aqueduct::limits::SLAB_BYTES;
+    /// use aqueduct::stream::Assembler;
+    /// use aqueduct::wire::{Offset, Slab};
+    ///
+    /// let mut slab = Slab::new();
+    /// slab.space().fill(7);
+    /// let slab = Arc::new(slab);
+    /// let mut assembler = Assembler::new();
+    /// assembler.begin_train(&slab, SLAB_BYTES);
+    /// let segment = &(*slab).as_ref()[32..];
+    /// assembler.insert(Offset::ZERO, segment, Offset::new(1 << 20))?;
+    /// assembler.end_train();
+    /// assert_eq!(Arc::strong_count(&slab), 2, "nothing was copied yet");
+    ///
+    /// let mut buf = vec![0; SLAB_BYTES];
+    /// assert_eq!(assembler.read(&mut buf), segment.len());
+    /// assert_eq!(Arc::strong_count(&slab), 1);
+    /// # Ok::<(), aqueduct::stream::AssemblerError>(())
+    /// ```
+    pub fn begin_train(&mut self, slab: &Arc<Slab>, len: usize) {
+        if len >= KEPT_MIN {
+            self.linked.begin(slab);
+        }
+    }
+
+    /// What comes next lies elsewhere. A slab of which this stream has less than half is given back, its bytes are
+    /// copied.
+    pub fn end_train(&mut self) {
+        let tiles = &mut self.tiles;
+        self.linked.end(|at, data| tiles.write(at, data));
+    }
+
     /// Takes a segment that ends at or below `limit` (the right edge). First copy of a byte wins.
     ///
     /// An empty segment changes nothing, wherever it stands.
@@ -108,7 +157,9 @@ impl Assembler {
     fn insert_next(&mut self, data: &[u8], end: Offset) -> Inserted {
         let start = self.rcv_nxt;
         if self.early.is_empty() {
-            self.tiles.write(start, data);
+            if !self.linked.keep(start, data) {
+                self.tiles.write(start, data);
+            }
             self.rcv_nxt = end;
             return Inserted {
                 new: data.len(),
@@ -177,19 +228,47 @@ impl Assembler {
         len
     }
 
-    /// At most `max` in-order bytes, in memory of their own.
+    /// At most `max` in-order bytes, and at most 64 KiB, in memory of their own; fewer if those behind them can be
+    /// lent.
     pub fn read_bytes(&mut self, max: usize) -> Bytes {
-        let len = max.min(self.unread());
+        let start = self.read_offset;
+        let end = start.plus_len(max.min(self.unread()).min(COPIED_MAX));
+        let end = self.linked.next_lendable(start, end).unwrap_or(end);
+        let len = end.len_since(start);
         let mut bytes = Vec::with_capacity(len);
-        self.tiles.append_to(self.read_offset, len, &mut bytes);
+        let tiles = &self.tiles;
+        self.linked.walk(
+            start,
+            end,
+            &mut bytes,
+            |bytes, part| bytes.extend_from_slice(part),
+            |bytes, from, to| tiles.append_to(from, to.len_since(from), bytes),
+        );
         self.consume(len);
         bytes.into()
+    }
+
+    /// At most `max` in-order bytes where they were received, if the next piece there is large enough. `share` makes
+    /// `Bytes` of a slab; slices of them are handed out until all of the slab is read.
+    pub fn lend(&mut self, max: usize, share: impl FnOnce(Arc<Slab>) -> Bytes) -> Option<Bytes> {
+        let bytes = self.linked.lend(self.read_offset, max, share)?;
+        self.consume(bytes.len());
+        Some(bytes)
     }
 
     /// Copies in-order bytes out and leaves them in place; how many.
     pub fn peek(&self, buf: &mut [u8]) -> usize {
         let len = buf.len().min(self.unread());
-        self.tiles.copy_to(self.read_offset, &mut buf[..len]);
+        let (start, tiles) = (self.read_offset, &self.tiles);
+        self.linked.walk(
+            start,
+            start.plus_len(len),
+            &mut &mut buf[..len],
+            |rest, part| fill(rest, part.len(), |to| to.copy_from_slice(part)),
+            |rest, from, to| {
+                fill(rest, to.len_since(from), |buf| tiles.copy_to(from, buf));
+            },
+        );
         len
     }
 
@@ -205,11 +284,13 @@ impl Assembler {
         self.read_offset = self.rcv_nxt;
         self.early = RangeSet::new();
         self.tiles.clear(self.read_offset);
+        self.linked.clear();
     }
 
     /// The next `len` in-order bytes are read: their memory is free.
     fn consume(&mut self, len: usize) {
         self.read_offset = self.read_offset.plus_len(len);
+        self.linked.release_below(self.read_offset);
         if self.read_offset == self.highest() {
             self.tiles.release_all(self.read_offset);
             self.early.shrink();
@@ -248,9 +329,15 @@ impl Assembler {
     /// Bytes of memory held.
     ///
     /// With segments that end within a window of `w` bytes beyond what was read, at most `w` and two chunks
-    /// for data, and for order 16 bytes per gap, 16 per chunk and 256: 279 KiB for a window of 256 KiB.
+    /// for data, and for order 16 bytes per gap, 16 per chunk and 256: 279 KiB for a window of 256 KiB. Where trains
+    /// stay in their slabs, at most twice the window and a slab more.
     pub fn memory(&self) -> usize {
-        self.tiles.memory() + self.early.memory()
+        self.tiles.memory() + self.early.memory() + self.linked.memory()
+    }
+
+    /// Bytes of memory that the next segment may take beside its own length.
+    pub fn room_for_next(&self) -> usize {
+        2 * CHUNK_BYTES + self.linked.room_for_next()
     }
 
     /// Gives back the memory that no byte needs; for a connection that has been quiet for a while.
@@ -259,12 +346,14 @@ impl Assembler {
     pub fn shrink(&mut self) {
         self.tiles.shrink();
         self.early.shrink();
+        self.linked.shrink();
     }
 
     /// Checks what must hold between any two calls.
     #[cfg(test)]
-    fn invariants(&self) {
+    pub(super) fn invariants(&self) {
         self.tiles.invariants(self.read_offset);
+        self.linked.invariants(self.read_offset, self.rcv_nxt);
         self.early.invariants();
         assert!(
             self.read_offset <= self.rcv_nxt,
@@ -278,6 +367,13 @@ impl Assembler {
             );
         }
     }
+}
+
+/// Has the first `len` bytes of a buffer filled, and leaves the rest.
+fn fill(rest: &mut &mut [u8], len: usize, write: impl FnOnce(&mut [u8])) {
+    let (now, later) = std::mem::take(rest).split_at_mut(len);
+    write(now);
+    *rest = later;
 }
 
 #[cfg(test)]

@@ -183,25 +183,31 @@ fn attack_17_half_a_handshake_holds_nothing() {
 fn attack_16_unread_connections_make_room_for_an_honest_client() {
     let _alone = alone();
     watched(|| {
-        const CROWD: usize = 24;
+        const CROWD: usize = 100;
         const BUDGET: usize = 4 << 20;
         let config = EndpointConfig::default().with_memory(BUDGET);
         let server = Endpoint::builder().endpoint_config(config);
         let server = server.bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let to = server.local_addr().expect("bound");
         let listener = server.listen().expect("one listener");
+        let from = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let crowded = from.local_addr().expect("bound");
         let unread = thread::spawn(move || {
-            let mut streams = listener
-                .incoming()
-                .map(|stream| stream.expect("a connection"));
-            let unread: Vec<Stream> = streams.by_ref().take(CROWD).collect();
-            let honest = streams.next().expect("an honest client");
+            // Told apart by their address: a connection begins here with the first packet after its SYNACK, and where
+            // memory was short for that one, the honest client is the first to come.
+            let mut unread = Vec::new();
+            let honest = loop {
+                let (stream, peer) = listener.accept().expect("a connection");
+                if peer != crowded {
+                    break stream;
+                }
+                unread.push(stream);
+            };
             let mut got = [0; 10_000];
             (&honest).read_exact(&mut got).expect("open");
             (&honest).write_all(&got).expect("open");
-            (unread, honest)
+            (unread, honest, listener)
         });
-        let from = Endpoint::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let data = vec![7; 256 << 10];
         let crowd: Vec<Stream> = (0..CROWD)
             .map(|_| {
@@ -213,7 +219,7 @@ fn attack_16_unread_connections_make_room_for_an_honest_client() {
             })
             .collect();
         honest(to, 16, 10_000);
-        let (unread, _honest) = unread.join().expect("no panic");
+        let (unread, _honest, _listener) = unread.join().expect("no panic");
         let given_up = |streams: &[Stream], kind: ErrorKind| {
             let ended = streams.iter().filter(|stream| {
                 let mut reader: &Stream = stream;

@@ -1,6 +1,7 @@
 //! Clusters of nodes in one process, over loopback.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aqueduct::raft::ReadBatcher;
 use openraft::{BasicNode, RaftMetrics, ServerState};
@@ -24,25 +25,24 @@ pub(crate) async fn cluster(count: u64, cuts: &Cuts) -> Vec<Node> {
     nodes
 }
 
-/// Waits until one of the nodes leads and the others know it; where it stands among them.
+/// Waits until all of the nodes follow one of them; where it stands among them.
 pub(crate) async fn leader(nodes: &[Node]) -> usize {
-    let is_led = |metrics: &RaftMetrics<u64, BasicNode>| {
-        let leader = metrics.current_leader;
-        nodes.iter().any(|node| Some(node.id) == leader)
-    };
-    for _ in 0..20 {
-        let mut leaders = Vec::new();
-        for node in nodes {
-            let wait = node.raft.wait(Some(PATIENCE));
-            let metrics = wait.metrics(is_led, "a leader").await.unwrap();
-            leaders.push(metrics.current_leader);
-        }
-        if leaders.iter().all(|leader| *leader == leaders[0]) {
+    let led = async {
+        loop {
+            let leaders: Vec<_> = nodes
+                .iter()
+                .map(|node| node.raft.metrics().borrow().current_leader)
+                .collect();
             let at = nodes.iter().position(|node| Some(node.id) == leaders[0]);
-            return at.unwrap();
+            if let Some(at) = at.filter(|_| leaders.iter().all(|leader| *leader == leaders[0])) {
+                return at;
+            }
+            // No call waits for what several nodes think.
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    }
-    panic!("the nodes do not agree on a leader");
+    };
+    let led = tokio::time::timeout(PATIENCE, led).await;
+    led.expect("the nodes agree on a leader")
 }
 
 /// Writes strings at the leader, whoever that is, and notes them.

@@ -46,7 +46,9 @@ async fn append(
 ) -> Result<AppendEntriesResponse<u64>, Failed> {
     let request = AppendEntriesRequest {
         vote: Vote::new_committed(1, 1),
-        prev_log_id: None,
+        prev_log_id: entries
+            .first()
+            .and_then(|entry| Some(log_id(1, 1, entry.log_id.index.checked_sub(1)?))),
         entries,
         leader_commit: None,
     };

@@ -15,6 +15,8 @@ mod detect;
 mod fairness;
 mod own_address;
 mod path_mtu;
+#[cfg(feature = "rpc")]
+mod pools;
 mod process;
 mod relayed;
 #[path = "../support/mod.rs"]

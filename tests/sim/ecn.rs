@@ -211,7 +211,7 @@ fn a_path_that_breaks_marks_is_used_without() {
 #[test]
 fn a_path_that_drops_marks_costs_a_small_exchange_one_timeout() {
     let mut pair = Pair::new(5, path().ecn(EcnFault::Drop));
-    let took = pair.upload(1_000, secs(20));
+    let took = pair.upload_by(Congestion::NewReno, 1_000, secs(20));
     println!("1 kB over a path that drops marked packets: {took:?}");
     assert!(took < secs(1), "{took:?}");
 }
@@ -221,7 +221,9 @@ fn a_path_that_drops_marks_costs_a_small_exchange_one_timeout() {
 fn a_new_path_is_tested_again() {
     let mut pair = Pair::new(6, path().ecn(EcnFault::Bleach));
     let (client, server) = (pair.client, pair.server);
-    pair.listen(|| Transfer::send(6_000_000).label(8).ending(Ending::Stay));
+    pair.sim.listen(server, with(Congestion::NewReno), || {
+        Transfer::send(6_000_000).label(8).ending(Ending::Stay)
+    });
     let app = Transfer::sink().expecting(8).ending(Ending::Stay);
     let key = pair
         .sim

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use aqueduct::config::Config;
+use aqueduct::congestion::Congestion;
 use aqueduct::connection::Info;
 use aqueduct::sim::apps::{Ending, Transfer};
-use aqueduct::sim::{ConnectionKey, Link};
+use aqueduct::sim::{Bottleneck, ConnectionKey, Link};
 
 use crate::{Pair, ms, secs};
 
@@ -68,11 +70,12 @@ fn a_reader_that_stalls_is_the_peers_window() {
     assert!(share(info.limited_by_window, info.time_sending) >= 900);
 }
 
-#[test]
-fn a_bulk_transfer_is_limited_by_window_and_pacer_of_congestion_control() {
-    let mut pair = path(3);
+/// Five seconds of a bulk transfer, three after its beginning: limited by cwnd, and by the pacer.
+fn bulk(mut pair: Pair, congestion: Congestion) -> (Duration, Duration) {
     pair.listen(|| Transfer::sink().expecting(3));
-    let key = pair.connect(Transfer::send(u64::MAX / 4).label(3));
+    let config = Config::default().with_congestion(congestion);
+    let app = Transfer::send(u64::MAX / 4).label(3);
+    let key = pair.sim.connect(pair.client, pair.server, config, app);
     // At first the peer's window is narrow, and widens by and by.
     pair.sim.run_for(secs(3));
     let before = info(&pair, key);
@@ -82,12 +85,7 @@ fn a_bulk_transfer_is_limited_by_window_and_pacer_of_congestion_control() {
     let cwnd = info.limited_by_cwnd - before.limited_by_cwnd;
     let pacing = info.limited_by_pacing - before.limited_by_pacing;
     assert!(cwnd + pacing >= ms(4_950), "{cwnd:?} and {pacing:?}");
-    // Slow start is paced; once the queue is full, acknowledgements come as fast as the pacer would let packets go.
-    let started = before.limited_by_pacing;
-    assert!(
-        cwnd > ms(4_000) && started > ms(50),
-        "{cwnd:?} and {started:?}"
-    );
+    assert!(before.limited_by_pacing > ms(50), "slow start is paced");
     assert_eq!(info.limited_by_application, ms(0));
     // 50 Mbit/s: what the path delivers is known to within a few percent.
     let rate = info.delivery_rate.expect("a path in full use");
@@ -95,6 +93,37 @@ fn a_bulk_transfer_is_limited_by_window_and_pacer_of_congestion_control() {
         (5_900_000..=6_400_000).contains(&rate),
         "{rate} bytes a second"
     );
+    (cwnd, pacing)
+}
+
+/// A queue that is full gives its acknowledgements as fast as the pacer would let packets go.
+#[test]
+fn a_bulk_transfer_that_fills_the_queue_is_limited_by_its_window() {
+    let (cwnd, pacing) = bulk(path(3), Congestion::Cubic);
+    assert!(cwnd > ms(4_000), "{cwnd:?} and {pacing:?}");
+}
+
+/// Where acknowledgements come in clumps, the pacer spreads what each lets leave, and then the window ends.
+#[test]
+fn a_bulk_transfer_is_limited_by_window_and_pacer_of_congestion_control() {
+    let mut pair = path(3);
+    let clumps = Bottleneck::new().rate_bits(50_000_000);
+    let clumps = pair.sim.add_bottleneck(clumps.bursts_every(ms(10)));
+    let (server, client) = (pair.server, pair.client);
+    pair.sim
+        .change_link(server, client, move |link| link.through(clumps));
+    let (cwnd, pacing) = bulk(pair, Congestion::Cubic);
+    assert!(
+        cwnd > ms(500) && pacing > ms(500),
+        "{cwnd:?} and {pacing:?}"
+    );
+}
+
+/// BBR leaves no queue: what holds it back is the rate of its model.
+#[test]
+fn a_bulk_transfer_that_follows_a_model_is_limited_by_its_pacer() {
+    let (cwnd, pacing) = bulk(path(3), Congestion::Bbr);
+    assert!(pacing > ms(4_500), "{cwnd:?} and {pacing:?}");
 }
 
 /// The times of a transfer whose limits follow each other.

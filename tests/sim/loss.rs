@@ -1,5 +1,7 @@
 //! Lost datagrams: nothing is missing, and recovery is as fast as it should be.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use aqueduct::config::Config;
@@ -97,34 +99,38 @@ fn a_lost_retransmission_is_found_again() {
 /// differs from seed to seed by 150 kB without any lost acknowledgement, so the sums over many seeds are compared.
 #[test]
 fn lost_acknowledgements_cost_little() {
-    const SEEDS: u64 = 40;
-    let run = |loss: f64| {
-        let (mut took, mut bytes) = (Duration::ZERO, 0);
-        for seed in seeds(1, SEEDS) {
-            let mut pair = Pair::new(seed, path());
-            let (client, server) = (pair.client, pair.server);
-            // The handshake is another matter.
-            pair.sim.after(ms(100), move |sim| {
-                sim.change_link(server, client, |link| link.loss(Loss::random(loss)));
-            });
-            took += pair.upload(2_000_000, secs(300));
-            bytes += pair.sim.link_stats(client, server).entered_bytes;
+    for congestion in [Congestion::Cubic, Congestion::Bbr] {
+        let (clean, needed) = forty_uploads(&congestion, 0.0);
+        for loss in [0.3, 0.5] {
+            let (lossy, bytes) = forty_uploads(&congestion, loss);
+            println!(
+                "{congestion:?}: clean {clean:?}, {needed} bytes; without {loss} of the acknowledgements {lossy:?}, {bytes} bytes"
+            );
+            assert!(
+                lossy.as_secs_f64() < clean.as_secs_f64() / 0.85,
+                "{lossy:?} for {clean:?}"
+            );
+            assert!(bytes < needed * 102 / 100, "{bytes} bytes for {needed}");
+            assert!(bytes < 40 * 2_300_000, "{bytes} bytes");
         }
-        (took, bytes)
-    };
-    let (clean, needed) = run(0.0);
-    for (loss, share) in [(0.3, 0.85), (0.5, 0.85)] {
-        let (lossy, bytes) = run(loss);
-        println!(
-            "clean {clean:?}, {needed} bytes; without {loss} of the acknowledgements {lossy:?}, {bytes} bytes"
-        );
-        assert!(
-            lossy.as_secs_f64() < clean.as_secs_f64() / share,
-            "{lossy:?} for {clean:?}"
-        );
-        assert!(bytes < needed * 102 / 100, "{bytes} bytes for {needed}");
-        assert!(bytes < SEEDS * 2_350_000, "{bytes} bytes");
     }
+}
+
+/// The time that forty uploads of 2 MB take together, without a part of their acknowledgements, and the bytes that they
+/// put on the line.
+fn forty_uploads(congestion: &Congestion, loss: f64) -> (Duration, u64) {
+    let (mut took, mut bytes) = (Duration::ZERO, 0);
+    for seed in seeds(1, 40) {
+        let mut pair = Pair::new(seed, path());
+        let (client, server) = (pair.client, pair.server);
+        // The handshake is another matter.
+        pair.sim.after(ms(100), move |sim| {
+            sim.change_link(server, client, |link| link.loss(Loss::random(loss)));
+        });
+        took += pair.upload_by(congestion.clone(), 2_000_000, secs(300));
+        bytes += pair.sim.link_stats(client, server).entered_bytes;
+    }
+    (took, bytes)
 }
 
 /// L11: with nine of ten acknowledgements lost a transfer is slow, but it repeats little.
@@ -226,6 +232,39 @@ fn lose_tails(congestion: &Congestion) {
                 "{took:?} of {timeout:?} + {srtt:?}"
             );
         }
+    }
+}
+
+/// What a probe timeout sends asks to be answered at once, be it old bytes or new ones: the next timeout counts on that,
+/// and their intervals are powers of two of one another (RFC 9002 s6.2.1).
+#[test]
+fn probes_of_a_timeout_ask_for_an_answer_at_once_and_come_in_doubled_intervals() {
+    let mut pair = Pair::new(6, path());
+    let (client, server) = (pair.client, pair.server);
+    pair.listen(apps::Transfer::sink);
+    pair.connect(apps::Transfer::send(50_000_000));
+    pair.sim.run_for(secs(3));
+    let cut = pair.sim.now();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let probes = Rc::clone(&seen);
+    pair.sim.filter(client, server, move |passing| {
+        let packet = passing
+            .packet()
+            .filter(|packet| packet.kind() == Kind::Data);
+        if let Some(packet) = packet.filter(|_| passing.now > cut + ms(100)) {
+            probes.borrow_mut().push((passing.now, packet.flags.imm));
+        }
+        Fate::Drop
+    });
+    pair.sim.run_for(secs(9));
+    let mut seen = seen.borrow().clone();
+    assert!(seen.iter().all(|(_, imm)| *imm), "{seen:?}");
+    seen.dedup_by_key(|(at, _)| *at);
+    let intervals: Vec<_> = seen.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    println!("{intervals:?}");
+    assert!(intervals.len() >= 4, "{intervals:?}");
+    for pair in intervals.windows(2) {
+        assert_eq!(pair[1], pair[0] * 2, "{intervals:?}");
     }
 }
 

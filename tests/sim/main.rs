@@ -35,6 +35,7 @@ mod zero_window;
 use std::time::Duration;
 
 use aqueduct::config::Config;
+use aqueduct::congestion::Congestion;
 use aqueduct::sim::{App, ConnectionKey, HostId, Link, Sim, apps};
 
 /// A client and a server with one path between them.
@@ -89,12 +90,18 @@ impl Pair {
 
     /// A transfer of `bytes` up, checked byte by byte; the time from connecting to the reader's end of stream.
     fn upload(&mut self, bytes: u64, limit: Duration) -> Duration {
+        self.upload_by(Congestion::default(), bytes, limit)
+    }
+
+    /// The same with an algorithm of one's own choice.
+    fn upload_by(&mut self, congestion: Congestion, bytes: u64, limit: Duration) -> Duration {
         let begin = self.sim.now();
         // The reader's FIN may be lost many times in a row: neither side gives up.
         let patient = Config::default().with_user_timeout(None);
         let sink = || apps::Transfer::sink().expecting(5);
         self.sim.listen(self.server, patient, sink);
         let config = Config::default()
+            .with_congestion(congestion)
             .with_connect_timeout(limit)
             .with_user_timeout(None);
         let app = apps::Transfer::send(bytes).label(5);

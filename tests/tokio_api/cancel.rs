@@ -1,7 +1,10 @@
 //! Futures that are dropped at each of their awaits: no byte and no connection is lost or doubled.
 
+use std::io::ErrorKind;
 use std::net::UdpSocket;
+use std::time::Duration;
 
+use aqueduct::config::Config;
 use aqueduct::tokio::{Listener, Stream};
 use aqueduct::{Delivered, TcpState};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -182,5 +185,33 @@ fn waiting_for_delivery_may_be_given_up_and_begun_again() {
         assert_eq!(client.info().state, TcpState::Established);
         let closed = client.close().await.unwrap();
         assert_eq!((closed.acked, closed.read_by_peer), (100_000, true));
+    });
+}
+
+/// One after the other, the first address would be waited for until the watchdog barks.
+#[test]
+fn an_address_that_is_silent_holds_up_no_other() {
+    in_each_flavor(async || {
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let nobody = silent.local_addr().unwrap();
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let somebody = listener.local_addr().unwrap();
+        let patient = Config::default().with_connect_timeout(Duration::from_secs(600));
+        let both = [nobody, somebody];
+        let stream = Stream::connect_with(&both[..], &patient).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), somebody);
+        let hasty = Config::default().with_connect_timeout(Duration::from_millis(300));
+        let neither = [nobody, nobody];
+        let error = Stream::connect_with(&neither[..], &hasty)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        // Given up while two of them run: the first wakes nobody, the second begins after a quarter of a second.
+        let also_silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let both = [nobody, also_silent.local_addr().unwrap()];
+        let given_up = within_polls(2, Stream::connect_with(&both[..], &patient)).await;
+        assert!(given_up.is_none());
+        let mut datagram = [0; 2_000];
+        assert!(also_silent.recv(&mut datagram).unwrap() > 0);
     });
 }

@@ -8,6 +8,7 @@
 mod bench;
 mod detect;
 mod pipes;
+mod pools;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

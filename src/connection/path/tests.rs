@@ -86,6 +86,41 @@ fn three_unanswered_challenges_bring_the_old_port_back() {
     assert!(!path.is_changing());
 }
 
+/// A path whose round trip has grown from milliseconds to more than a second, in the moment of the rebinding.
+#[test]
+fn a_path_that_answers_late_is_waited_for_longer_each_time_and_proved_in_the_end() {
+    let mut path = path();
+    let (mut now, mut asked, mut waits) = (Time::ZERO, None, Vec::new());
+    for _ in 0..60 {
+        if !path.is_changing() {
+            newest(&mut path, "192.0.2.1:2000", 1_000);
+            asked = None;
+        }
+        if path.take_message(now, PTO).is_some() {
+            asked = asked.or(Some(now));
+            waits.push(path.deadline().expect("a timer") - now);
+        }
+        let answer_at = asked.map_or(now, |asked| asked + Duration::from_millis(2_300));
+        let due = path.deadline().expect("a timer");
+        if answer_at <= due {
+            let from = meta("192.0.2.1:2000");
+            path.on_message(answer_at, &from, PathMessage::Response(NONCE));
+            break;
+        }
+        now = due;
+        path.on_timer(now, PTO);
+    }
+    assert!(!path.is_changing() && !path.is_unproven(), "proved");
+    assert_eq!(remote(&path), "192.0.2.1:2000");
+    waits.dedup();
+    let expected = [30, 60, 120, 240, 480, 960].map(Duration::from_millis);
+    assert_eq!(waits, expected, "three challenges each");
+    // A path that was proved is asked in its own time again.
+    newest(&mut path, "192.0.2.1:3000", 1_000);
+    path.take_message(now, PTO).expect("a challenge");
+    assert_eq!(path.deadline(), Some(now + PTO));
+}
+
 #[test]
 fn another_address_must_answer_while_the_old_one_does_not() {
     let mut path = path();

@@ -33,7 +33,7 @@ pub struct ClientConfig {
     pub cluster: u128,
     /// How long a call goes on trying before it is given up. 10 s.
     pub timeout: Duration,
-    /// How long one node has for an answer before another one is asked. 1 s.
+    /// How long one node has for an answer before another one is asked; the first ones that are asked, down to a quarter. 1 s.
     pub attempt: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What nodes say to each other, as bodies of calls (docs/WIRE.md, "Raft").
+//! What nodes say to each other, as bodies of calls (docs/WIRE.md, section 17).
 //!
 //! ```text
 //! request:   group u64 | wire u16 | postcard(request)
@@ -261,6 +261,6 @@ mod tests {
     #[test]
     fn the_version_says_how_many_leaders_a_term_has() {
         assert_eq!(wire_version::<u64>(), 0x0009);
-        assert_eq!(wire_version::<String>(), 0x0009);
+        assert_eq!(wire_version::<u8>(), 0x0009);
     }
 }

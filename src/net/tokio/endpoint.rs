@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use tokio::net::ToSocketAddrs;
 
-use super::stream::open_each;
+use super::connect::open_first;
 use super::{Listener, Stream};
 use crate::net::{Endpoint as Blocking, EndpointBuilder};
 use crate::runtime::driver;
@@ -81,7 +81,7 @@ impl Endpoint {
     /// # Cancel safety
     /// As [`Stream::connect`].
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Stream> {
-        open_each(addr, self.inner.config(), |addr| self.inner.begin(addr)).await
+        open_first(addr, self.inner.config(), |addr| self.inner.begin(addr)).await
     }
 
     /// Lets others open connections.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::ToSocketAddrs;
 use tokio::task::coop;
 
+use super::connect::open_first;
 use super::owned::{self, OwnedReadHalf, OwnedWriteHalf};
 use super::split::{self, ReadHalf, WriteHalf};
 use crate::config::Config;
@@ -20,8 +21,8 @@ use crate::connection::{Connection, ReadError, WriteError};
 use crate::net::Stream as Blocking;
 use crate::net::close::{CloseError, Closed, Delivered, delivery, drain_at_exit, how_it_ended};
 use crate::net::error::{failed, invalid, of_blocked, of_read, of_write};
-use crate::net::stream::{begin, is_opened, read_vectored, write_vectored};
-use crate::runtime::{self, Blocked, Cell, CellState, Owner, Seat, Side, driver};
+use crate::net::stream::{begin, read_vectored, write_vectored};
+use crate::runtime::{self, Blocked, Cell, CellState, Seat, Side, driver};
 
 /// Bytes that [`Stream::try_read_buf`] takes at most in one call: they pass through memory of its own.
 const TRY_READ_BUF_MAX: usize = 1 << 14;
@@ -83,10 +84,11 @@ impl Flank {
 }
 
 impl Stream {
-    /// Opens a stream over a UDP socket of its own, to the first address that answers.
+    /// Opens a stream over a UDP socket of its own, to the first address that answers; several are tried as by
+    /// [`crate::Stream::connect`] (outside of a runtime, and on other systems than Linux, one after the other).
     ///
     /// # Errors
-    /// The error of the last address: `ConnectionRefused` if nobody listens there, `TimedOut` if nobody answers
+    /// The error of the address that failed last: `ConnectionRefused` if nobody listens there, `TimedOut` if nobody answers
     /// within the connect timeout (20 s by default).
     ///
     /// # Panics
@@ -117,7 +119,7 @@ impl Stream {
         config: Arc<Config>,
     ) -> io::Result<Stream> {
         config.validate().map_err(invalid)?;
-        open_each(addr, &config, |addr| {
+        open_first(addr, &config, |addr| {
             begin(&driver::common()?, addr, &config)
         })
         .await
@@ -550,41 +552,6 @@ impl Stream {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             outcome => outcome,
         }
-    }
-}
-
-/// Begins connections to one address after another, until one is open; the error of the last one.
-pub(super) async fn open_each<A: ToSocketAddrs>(
-    addr: A,
-    config: &Config,
-    begin: impl Fn(SocketAddr) -> io::Result<Owner>,
-) -> io::Result<Stream> {
-    let mut last = None;
-    for addr in tokio::net::lookup_host(addr).await? {
-        let opened = match begin(addr) {
-            Ok(owner) => opened(owner, config).await,
-            Err(error) => Err(error),
-        };
-        match opened {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "could not resolve to any addresses",
-        )
-    }))
-}
-
-/// Waits until a connection that was begun is open.
-async fn opened(owner: Owner, config: &Config) -> io::Result<Stream> {
-    let cell = &owner.0;
-    match cell.wait_on([Side::Write], is_opened).await {
-        Ok(Ok(())) => Ok(Stream::new(Blocking::from_owner(owner, config), false)),
-        Ok(Err(reason)) => Err(failed(cell.peer, reason)),
-        Err(blocked) => Err(of_blocked(cell.peer, blocked)),
     }
 }
 

@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use crate::limits::BATCH_BYTES_MAX;
 use crate::time::Time;
 
-/// Snapshots whose memory an empty ring keeps, so that a dialogue of small messages never allocates.
-pub(super) const BATCHES_KEPT: usize = 2;
+/// Snapshots whose memory an empty ring keeps until a rest: those of a window on one machine in batches of 16 KiB.
+pub(super) const BATCHES_KEPT: usize = 64;
 
 /// What the sender knew when a batch left (draft-ietf-ccwg-bbr, "Per-packet (P) state").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,9 +6,11 @@
 //! two IPv6 sockets to find out what the kernel can do, each time, which costs ten times as much as
 //! opening the socket itself (the kernel patches its code when the first GRO socket of a family comes).
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use mio::event::Source;
@@ -21,7 +23,8 @@ use nix::sys::socket::sockopt::{
     RxqOvfl, UdpGroSegment,
 };
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmsg,
+    sendmmsg, sendmsg, setsockopt,
 };
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ip_tos,
@@ -29,9 +32,10 @@ use rustix::net::sockopt::{
 };
 use socket2::SockRef;
 
-use super::{IcmpReport, SendFailure, SocketOptions, TRAIN_BYTES_MAX, Train, is_ipv4, open_plain};
+use super::{IcmpReport, SendFailure, SocketOptions, Train, is_ipv4, open_plain};
 use crate::connection::IcmpError;
-use crate::wire::{Ecn, Meta, Transmit};
+use crate::runtime::slabs::Slabs;
+use crate::wire::{Ecn, Meta, Slab, Transmit};
 
 /// Messages in a row with other ECN bits than the socket's, after which it takes theirs.
 const STRAYS_MAX: u8 = 3;
@@ -51,14 +55,14 @@ pub(crate) struct Socket {
 /// Memory to receive into; one serves any number of sockets.
 #[derive(Debug)]
 pub(crate) struct Receiver {
-    bytes: Vec<u8>,
+    slabs: Slabs,
     control: Vec<u8>,
 }
 
 impl Receiver {
     pub(crate) fn new() -> Self {
         Receiver {
-            bytes: vec![0; TRAIN_BYTES_MAX],
+            slabs: Slabs::new(),
             control: cmsg_space!(
                 libc::in6_pktinfo,
                 libc::in_pktinfo,
@@ -72,7 +76,12 @@ impl Receiver {
 
     /// The first `len` bytes received.
     pub(crate) fn bytes(&self, len: usize) -> &[u8] {
-        &self.bytes[..len.min(self.bytes.len())]
+        self.slabs.bytes(len)
+    }
+
+    /// Where they lie.
+    pub(crate) fn slab(&self) -> Option<&Arc<Slab>> {
+        Some(self.slabs.latest())
     }
 }
 
@@ -124,8 +133,8 @@ impl Socket {
     /// # Errors
     /// `WouldBlock` when there is none; any other says nothing about the socket's future.
     pub(crate) fn receive(&self, into: &mut Receiver) -> io::Result<Train> {
-        let Receiver { bytes, control } = into;
-        let mut slices = [IoSliceMut::new(bytes)];
+        let Receiver { slabs, control } = into;
+        let mut slices = [IoSliceMut::new(slabs.space())];
         let message = recvmsg::<SockaddrStorage>(
             self.io.as_raw_fd(),
             &mut slices,
@@ -156,8 +165,8 @@ impl Socket {
 
     /// Takes one ICMP error from the error queue; the packet that it quotes lies in `into` then.
     pub(crate) fn receive_error(&self, into: &mut Receiver) -> Option<IcmpReport> {
-        let Receiver { bytes, control } = into;
-        let mut slices = [IoSliceMut::new(bytes)];
+        let Receiver { slabs, control } = into;
+        let mut slices = [IoSliceMut::new(slabs.space())];
         let message = recvmsg::<SockaddrStorage>(
             self.io.as_raw_fd(),
             &mut slices,
@@ -241,19 +250,49 @@ impl Socket {
         }
     }
 
+    /// Sends a batch without other notes.
+    fn send_segments(
+        &self,
+        to: Option<SockaddrStorage>,
+        bytes: &[u8],
+        segment: &u16,
+    ) -> Result<(), Errno> {
+        let slices = [[IoSlice::new(bytes)]];
+        let notes = [ControlMessage::UdpGsoSegments(segment)];
+        SEGMENTED.with_borrow_mut(|headers| {
+            loop {
+                let sent = sendmmsg(
+                    self.io.as_raw_fd(),
+                    headers,
+                    &slices,
+                    [to],
+                    notes,
+                    MsgFlags::MSG_DONTWAIT,
+                );
+                match sent {
+                    Err(Errno::EINTR) => {}
+                    sent => return sent.map(drop),
+                }
+            }
+        })
+    }
+
     fn send_message(
         &self,
         to: &SocketAddr,
         bytes: &[u8],
         notes: [Option<ControlMessage<'_>>; 3],
     ) -> Result<(), Errno> {
+        let address = (!self.connected).then(|| SockaddrStorage::from(*to));
+        if let [Some(ControlMessage::UdpGsoSegments(segment)), None, None] = &notes {
+            return self.send_segments(address, bytes, segment);
+        }
         // A message without notes, which is every small one, allocates nothing below.
         let (mut used, mut count) = ([ControlMessage::UdpGsoSegments(&0); 3], 0);
         for note in notes.into_iter().flatten() {
             used[count] = note;
             count += 1;
         }
-        let address = (!self.connected).then(|| SockaddrStorage::from(*to));
         let slices = [IoSlice::new(bytes)];
         loop {
             let sent = sendmsg(
@@ -269,6 +308,12 @@ impl Socket {
             }
         }
     }
+}
+
+thread_local! {
+    /// The header of a batch that has no other note than the size of its segments: the batch allocates nothing.
+    static SEGMENTED: RefCell<MultiHeaders<SockaddrStorage>> =
+        RefCell::new(MultiHeaders::preallocate(1, Some(cmsg_space!(u16))));
 }
 
 /// Sets the options without which a socket works all the same, only worse: batches arrive one by one, a

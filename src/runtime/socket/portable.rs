@@ -2,15 +2,17 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use quinn_udp::{EcnCodepoint, RecvMeta, UdpSocketState};
 use socket2::SockRef;
 
-use super::{IcmpReport, SendFailure, SocketOptions, TRAIN_BYTES_MAX, Train, open_plain};
+use super::{IcmpReport, SendFailure, SocketOptions, Train, open_plain};
 use crate::connection::IcmpError;
-use crate::wire::{Ecn, Meta, Transmit};
+use crate::runtime::slabs::Slabs;
+use crate::wire::{Ecn, Meta, Slab, Transmit};
 
 /// A UDP socket.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ pub(crate) struct Socket {
 /// Memory to receive into; one serves any number of sockets.
 #[derive(Debug)]
 pub(crate) struct Receiver {
-    bytes: Vec<u8>,
+    slabs: Slabs,
     /// The peer whose host refused a packet, until [`Socket::receive_error`] tells.
     refused_by: Option<SocketAddr>,
 }
@@ -32,14 +34,19 @@ pub(crate) struct Receiver {
 impl Receiver {
     pub(crate) fn new() -> Self {
         Receiver {
-            bytes: vec![0; TRAIN_BYTES_MAX],
+            slabs: Slabs::new(),
             refused_by: None,
         }
     }
 
     /// The first `len` bytes received.
     pub(crate) fn bytes(&self, len: usize) -> &[u8] {
-        &self.bytes[..len.min(self.bytes.len())]
+        self.slabs.bytes(len)
+    }
+
+    /// Where they lie.
+    pub(crate) fn slab(&self) -> Option<&Arc<Slab>> {
+        Some(self.slabs.latest())
     }
 }
 
@@ -82,7 +89,7 @@ impl Socket {
     /// `WouldBlock` when there is none; any other says nothing about the socket's future.
     pub(crate) fn receive(&self, into: &mut Receiver) -> io::Result<Train> {
         let mut metas = [RecvMeta::default()];
-        let mut slices = [IoSliceMut::new(&mut into.bytes)];
+        let mut slices = [IoSliceMut::new(into.slabs.space())];
         let received = self
             .io
             .try_io(|| self.state.recv((&self.io).into(), &mut slices, &mut metas));

@@ -2,6 +2,7 @@
 
 use std::net::UdpSocket;
 
+use super::super::cell::Owner;
 use super::super::mailbox::Mailbox;
 use super::super::{Backlog, Limit, SocketOptions};
 use super::*;

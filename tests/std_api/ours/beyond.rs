@@ -557,3 +557,28 @@ fn readers_and_writers_may_run_while_the_stream_is_shut_down_and_dropped() {
         }
     });
 }
+
+/// One after the other, the first address would be waited for until the watchdog barks.
+#[test]
+fn an_address_that_is_silent_holds_up_no_other() {
+    each_ip(|addr| {
+        let silent = std::net::UdpSocket::bind(addr).expect("a free port");
+        let nobody = silent.local_addr().expect("bound");
+        let listener = Listener::bind(addr).expect("a free port");
+        let somebody = listener.local_addr().expect("bound");
+        let patient = Config::default().with_connect_timeout(Duration::from_secs(600));
+        let stream = Stream::connect_with(&[nobody, nobody, somebody][..], &patient);
+        assert_eq!(stream.expect("the second").peer_addr().ok(), Some(somebody));
+        let builder = aqueduct::Endpoint::builder().config(patient.clone());
+        let endpoint = builder.bind(addr).expect("a free port");
+        let stream = endpoint.connect(&[nobody, somebody][..]);
+        assert_eq!(stream.expect("the second").peer_addr().ok(), Some(somebody));
+
+        // None at all, and none that answers.
+        let none = Stream::connect(&[][..]).expect_err("no address");
+        assert_eq!(none.kind(), ErrorKind::InvalidInput);
+        let hasty = Config::default().with_connect_timeout(Duration::from_millis(300));
+        let error = Stream::connect_with(&[nobody, nobody][..], &hasty).expect_err("silence");
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    });
+}

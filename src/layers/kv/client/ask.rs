@@ -30,6 +30,8 @@ struct Known {
     addresses: Vec<String>,
     /// Whom to ask now.
     current: usize,
+    /// Who did not answer just now: others may still take it for the leader.
+    suspect: Option<String>,
     open: BTreeMap<String, RpcClient>,
 }
 
@@ -46,6 +48,7 @@ impl Nodes {
         let known = Mutex::new(Known {
             addresses,
             current: 0,
+            suspect: None,
             open: BTreeMap::new(),
         });
         Nodes {
@@ -103,7 +106,8 @@ impl Nodes {
         address: &str,
         method: u16,
     ) -> Result<A, KvError> {
-        let answer = self.call(address, method, Bytes::new()).await;
+        let wait = self.config.attempt;
+        let answer = self.call(address, method, Bytes::new(), wait).await;
         let unavailable = |why: String| KvError::Unavailable { tried: 1, why };
         match answer.map_err(|error| unavailable(error.to_string()))? {
             Outcome::Done(answer) => Ok(answer),
@@ -121,7 +125,8 @@ impl Nodes {
         tries: &mut Tries,
     ) -> Result<Result<A, KvError>, bool> {
         let address = self.known().current().ok_or(true)?;
-        let outcome = self.call(&address, method, body).await;
+        let wait = self.attempt(method, tries.count);
+        let outcome = self.call(&address, method, body, wait).await;
         let (why, next, is_certain) = match outcome {
             Ok(Outcome::Done(answer)) => return Ok(Ok(answer)),
             Ok(Outcome::NotLeader(leader)) => ("it does not lead".into(), leader, true),
@@ -129,7 +134,10 @@ impl Nodes {
             Ok(Outcome::Failed(why)) => (why, None, false),
             Err(error) => {
                 let certain = is_certain(&error);
-                self.known().open.remove(&address);
+                let mut known = self.known();
+                known.open.remove(&address);
+                known.suspect = Some(address.clone());
+                drop(known);
                 (error.to_string(), None, certain)
             }
         };
@@ -139,16 +147,22 @@ impl Nodes {
         Err(is_certain)
     }
 
+    /// How long a try may take: the first ones are short, since a node that has just died says nothing.
+    fn attempt(&self, method: u16, tries: u32) -> Duration {
+        let longest = self.config.attempt;
+        match method {
+            WATCH => self.config.timeout,
+            _ => (longest / 4 * tries.max(1)).min(longest),
+        }
+    }
+
     async fn call<A: DeserializeOwned>(
         &self,
         address: &str,
         method: u16,
         body: Bytes,
+        wait: Duration,
     ) -> Result<Outcome<A>, RpcError> {
-        let wait = match method {
-            WATCH => self.config.timeout,
-            _ => self.config.attempt,
-        };
         let connecting = self.connection(address);
         let client = match tokio::time::timeout(wait, connecting).await {
             Ok(client) => client?,
@@ -199,6 +213,12 @@ impl Known {
 
     /// This node was of no use: ask the one that it names, or the next.
     fn turn_from(&mut self, address: &str, next: Option<String>) {
+        // Once round the others first: then the next one that names it is believed again.
+        let is_suspect = next.is_some() && next == self.suspect;
+        let next = next.filter(|_| !is_suspect);
+        if is_suspect {
+            self.suspect = None;
+        }
         if let Some(next) = next {
             let at = self.addresses.iter().position(|known| *known == next);
             if at.is_none() && self.addresses.len() < Self::ADDRESSES_MAX {

@@ -17,7 +17,8 @@ use openraft::raft::{
     SnapshotResponse, VoteRequest, VoteResponse,
 };
 use openraft::{
-    OptionalSend, RPCTypes, RaftNetwork, RaftTypeConfig, Snapshot, SnapshotSegmentId, Vote,
+    AnyError, OptionalSend, RPCTypes, RaftNetwork, RaftTypeConfig, Snapshot, SnapshotSegmentId,
+    Vote,
 };
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite};
@@ -28,6 +29,7 @@ use super::connection::{Connection, Target};
 use super::snapshot::{self, Sending, Stopped};
 use super::verdict::{Answer, Failure};
 use super::{NodeAddr, Shared, lock};
+use crate::layers::msg::tokio::RpcClient;
 use crate::layers::msg::{CallOptions, CodecError};
 use crate::layers::raft::wire::{APPEND, Fault, FaultKind, INSTALL_CHUNK, VOTE, read_answer};
 use crate::layers::task_clock::TaskClock;
@@ -152,16 +154,15 @@ impl Peer {
         let connection = self.connection(class);
         let opened = connection.client(patience).await;
         let (client, number) = opened.map_err(|failure| (failure, None))?;
-        let left = patience.saturating_sub(self.clock.now() - begun);
+        let called = self.clock.now();
+        let left = patience.saturating_sub(called - begun);
         let options = CallOptions {
             timeout: Some(left),
             ..CallOptions::default()
         };
         let answered = client.call_with(method, body, &options).await;
         let answer = answered.map_err(|error| {
-            let evidence = client.health().evidence;
-            let since_heard = evidence.and_then(|evidence| evidence.since_heard);
-            let heard = since_heard.is_some_and(|since| since <= patience);
+            let heard = was_heard(&client, self.clock.now() - called);
             (Failure::of(error, heard), Some(number))
         })?;
         self.read(class, number, answer)
@@ -217,14 +218,14 @@ impl<C: RaftTypeConfig> RaftPeer<C> {
         body: Result<Bytes, CodecError>,
         patience: Duration,
     ) -> Outcome<C, T, E> {
-        let body = body.map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))?;
+        let body = body.map_err(|error| RPCError::Unreachable(unreachable(&error)))?;
         let called = self.peer.call(class, method, body, patience).await;
         called.map_err(|(failure, number)| {
             let verdict = self.peer.connection(class).on_failure(&failure, number);
             tracing::debug!(target = %self.target, ?action, %failure, ?verdict, "a call failed");
             match verdict.answer {
-                Answer::Unreachable => RPCError::Unreachable(Unreachable::new(&failure)),
-                Answer::Network => RPCError::Network(NetworkError::new(&failure)),
+                Answer::Unreachable => RPCError::Unreachable(unreachable(&failure)),
+                Answer::Network => RPCError::Network(network(&failure)),
                 Answer::Timeout => RPCError::Timeout(self.timeout(action, patience)),
             }
         })
@@ -283,10 +284,8 @@ impl<C: RaftTypeConfig> RaftPeer<C> {
             _ if matches!(failure, Failure::Late { .. }) => {
                 StreamingError::Timeout(self.timeout(RPCTypes::InstallSnapshot, idle))
             }
-            Answer::Unreachable => StreamingError::Unreachable(Unreachable::new(&failure)),
-            Answer::Network | Answer::Timeout => {
-                StreamingError::Network(NetworkError::new(&failure))
-            }
+            Answer::Unreachable => StreamingError::Unreachable(unreachable(&failure)),
+            Answer::Network | Answer::Timeout => StreamingError::Network(network(&failure)),
         }
     }
 }
@@ -316,7 +315,7 @@ where
         option: RPCOption,
     ) -> Outcome<C, AppendEntriesResponse<C::NodeId>, RaftFailure<C>> {
         if !self.shared.may_speak() {
-            return Err(RPCError::Unreachable(Unreachable::new(&Failure::Silent)));
+            return Err(RPCError::Unreachable(unreachable(&Failure::Silent)));
         }
         let entries = rpc.entries.len();
         let class = if entries == 0 {
@@ -366,7 +365,7 @@ where
             .call(
                 Class::Snapshot,
                 INSTALL_CHUNK,
-                body.map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))?,
+                body.map_err(|error| RPCError::Unreachable(unreachable(&error)))?,
                 option.soft_ttl(),
             )
             .await;
@@ -396,8 +395,8 @@ where
             return Err(RPCError::RemoteError(error));
         }
         Err(match verdict.answer {
-            Answer::Unreachable => RPCError::Unreachable(Unreachable::new(&failure)),
-            Answer::Network => RPCError::Network(NetworkError::new(&failure)),
+            Answer::Unreachable => RPCError::Unreachable(unreachable(&failure)),
+            Answer::Network => RPCError::Network(network(&failure)),
             Answer::Timeout => {
                 RPCError::Timeout(self.timeout(RPCTypes::InstallSnapshot, option.soft_ttl()))
             }
@@ -424,6 +423,21 @@ where
     fn backoff(&self) -> Backoff {
         Backoff::new(backoff::Backoff::new(self.peer.seed))
     }
+}
+
+fn unreachable(why: &impl ToString) -> Unreachable {
+    Unreachable::new(&AnyError::error(why.to_string()))
+}
+
+fn network(why: &impl ToString) -> NetworkError {
+    NetworkError::new(&AnyError::error(why.to_string()))
+}
+
+/// Whether anything came from the peer within this time, an acknowledgement at least.
+pub(super) fn was_heard(client: &RpcClient, within: Duration) -> bool {
+    let evidence = client.health().evidence;
+    let since_heard = evidence.and_then(|evidence| evidence.since_heard);
+    since_heard.is_some_and(|since| since <= within)
 }
 
 /// A stream that ended before it should.

@@ -10,7 +10,7 @@ use openraft::{NodeId, RaftTypeConfig, Snapshot, StorageError, StorageIOError, V
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeek, AsyncSeekExt};
 use tokio::time::timeout;
 
-use super::peer::broken;
+use super::peer::{broken, was_heard};
 use super::verdict::Failure;
 use crate::layers::msg::tokio::{BodyWriter, RpcClient};
 use crate::layers::msg::{CallOptions, RpcError};
@@ -101,9 +101,7 @@ where
             let late = RpcError::Deadline {
                 maybe_executed: true,
             };
-            let evidence = client.health().evidence;
-            let since_heard = evidence.and_then(|evidence| evidence.since_heard);
-            let heard = since_heard.is_some_and(|since| since <= patience);
+            let heard = was_heard(client, patience);
             Err(Stopped::Call(Failure::of(late, heard), None))
         }
     }

@@ -41,8 +41,8 @@ where
             ));
         }
         let meta = exactly(&mut body, len).await?;
-        let (vote, meta): (Vote<C::NodeId>, SnapshotMeta<C::NodeId, C::Node>) = Postcard
-            .decode(&meta)
+        let (vote, meta) = Postcard
+            .decode::<(Vote<C::NodeId>, SnapshotMeta<_, _>)>(&meta)
             .map_err(|error| Fault::new(FaultKind::Malformed, error))?;
         let ours = raft.with_raft_state(|state| state.vote_ref().clone());
         let ours = ours
