@@ -6,6 +6,8 @@
 pub mod clock;
 pub mod detect;
 pub mod discovery;
+#[cfg(feature = "kv")]
+pub mod kv;
 pub mod msg;
 #[cfg(feature = "raft")]
 pub mod raft;

@@ -99,6 +99,7 @@
 //! | `sim` | no | the simulator |
 //! | `trace` | no | traces of connections as qlog: `Config::with_trace_dir` |
 //! | `rpc` | no | the layers above the stream: logical clocks (`clock`), failure detection (`detect`), messages and calls (`msg`) |
+//! | `kv` | no | `aqueduct::kv`: a replicated key-value store on Raft (needs rustc 1.90) |
 //! | `raft` | no | `aqueduct::raft`: a log store and a network for openraft (needs rustc 1.90) |
 //! | `tokio` | no | `aqueduct::tokio`: the same streams in the shape of `tokio::net`, driven by tokio's reactor |
 //! | `futures` | no | the traits of `futures-io` on those streams |
@@ -142,6 +143,8 @@ pub use config::{BusyPoll, Config, EndpointConfig, Keepalive};
 pub use congestion::Congestion;
 pub use connection::{Info, TcpState};
 pub use error::CloseReason;
+#[cfg(feature = "kv")]
+pub use layers::kv;
 #[cfg(feature = "raft")]
 pub use layers::raft;
 #[cfg(feature = "rpc")]

@@ -54,6 +54,8 @@ use platform::{Mutex, MutexGuard};
 pub(crate) use background::serve;
 pub(crate) use backlog::Backlog;
 pub(crate) use cell::{Blocked, Cell, CellState, Limit, Owner, Side};
+#[cfg(feature = "kv")]
+pub(crate) use clock::boot;
 pub(crate) use clock::now;
 #[cfg(test)]
 pub(crate) use leader::Baton;

@@ -87,6 +87,10 @@ const UPPER_LAYERS: &[(&str, &[&str])] = &[
         "raft",
         &["task_clock", "discovery", "clock", "detect", "msg"],
     ),
+    (
+        "kv",
+        &["task_clock", "discovery", "clock", "detect", "msg", "raft"],
+    ),
 ];
 
 /// Whether `module` may name `imported`; `None` if nobody said what `module` is.
@@ -120,6 +124,17 @@ const CORE: &[&str] = &[
     "recovery",
     "connection",
     "endpoint",
+];
+
+/// Parts of the layers that are executed on every node of a cluster, and must do the same there: as strict as the core.
+const REPLICATED: &[&str] = &[
+    "src/layers/kv/answer.rs",
+    "src/layers/kv/command.rs",
+    "src/layers/kv/limits.rs",
+    "src/layers/kv/session.rs",
+    "src/layers/kv/snapshot.rs",
+    "src/layers/kv/state.rs",
+    "src/layers/kv/state/store.rs",
 ];
 
 /// The one file that may read a clock.
@@ -534,13 +549,13 @@ fn every_source() -> impl Iterator<Item = Source> {
         .flat_map(sources)
 }
 
-/// The implementation of the core.
+/// The implementation of the core, and of what must be as strict.
 fn core_sources() -> impl Iterator<Item = Source> {
     sources("src").into_iter().filter_map(|mut source| {
         source.text = source.implementation().to_owned();
-        source
+        let is_core = source
             .top_module()
-            .is_some_and(|module| CORE.contains(&module))
-            .then_some(source)
+            .is_some_and(|module| CORE.contains(&module));
+        (is_core || REPLICATED.contains(&source.name.as_str())).then_some(source)
     })
 }

@@ -28,6 +28,23 @@ pub(crate) fn now() -> Time {
     Time::ZERO + now.saturating_duration_since(origin)
 }
 
+/// The time for deadlines that another host counts too: it goes on while this one sleeps, where the system has such a clock.
+#[cfg(all(feature = "kv", target_os = "linux", not(model)))]
+pub(crate) fn boot() -> Time {
+    use nix::time::{ClockId, clock_gettime};
+    // Linux has had this clock since 2.6.39; where it is forbidden, the other one is what there is.
+    let Ok(since_boot) = clock_gettime(ClockId::CLOCK_BOOTTIME) else {
+        return now();
+    };
+    Time::ZERO + Duration::from(since_boot)
+}
+
+/// The time for deadlines that another host counts too.
+#[cfg(all(feature = "kv", any(not(target_os = "linux"), model)))]
+pub(crate) fn boot() -> Time {
+    now()
+}
+
 /// What people call the time: since the Unix epoch, unless the system's clock is before it. For traces alone.
 #[cfg(not(model))]
 #[expect(
