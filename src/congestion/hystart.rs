@@ -23,6 +23,9 @@ const GROWTH_MIN: Duration = Duration::from_millis(4);
 const GROWTH_MAX: Duration = Duration::from_millis(16);
 /// Or by this part of it, between the two (MIN_RTT_DIVISOR).
 const GROWTH_DIVISOR: u32 = 8;
+/// A single round trip is too long by this part: slow start is paced at twice what the window is worth, so a flight that the
+/// path could carry in a round trip queues in the midst of one, on 200 ms for longer than [`GROWTH_MAX`].
+const LONG_DIVISOR: u32 = 4;
 /// Round trips measured before a round is judged (N_RTT_SAMPLE).
 const SAMPLES_MIN: u32 = 8;
 /// Conservative slow start grows by this part of what slow start does (CSS_GROWTH_DIVISOR).
@@ -101,7 +104,7 @@ impl HyStart {
                 Some(conservative) => conservative.least = Some(shorter(conservative.least, rtt)),
                 None => self
                     .run
-                    .extend(sample.now, rtt, has_grown(self.last_round, rtt)),
+                    .extend(sample.now, rtt, is_long(self.last_round, rtt)),
             }
             self.judge(sample);
         }
@@ -169,6 +172,11 @@ fn has_grown(last_round: Option<Duration>, rtt: Duration) -> bool {
         let growth = (last / GROWTH_DIVISOR).clamp(GROWTH_MIN, GROWTH_MAX);
         rtt >= last + growth
     })
+}
+
+/// Whether `rtt` alone is longer than the shortest of the round before by more than pacing makes it.
+fn is_long(last_round: Option<Duration>, rtt: Duration) -> bool {
+    last_round.is_some_and(|last| rtt >= last + (last / LONG_DIVISOR).max(GROWTH_MIN))
 }
 
 fn shorter(least: Option<Duration>, rtt: Duration) -> Duration {
@@ -282,12 +290,12 @@ mod tests {
     fn a_round_trip_that_grows_within_a_round_is_seen_before_its_end() {
         let mut hystart = HyStart::default();
         paced(&mut hystart, 0, &[40; 8]);
-        let growing = [40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54];
+        let growing: Vec<u64> = (40..60).collect();
         let slow = paced(&mut hystart, 40, &growing);
-        // The eighth from 45 ms on.
-        assert_eq!(slow.iter().position(|slow| *slow), Some(12), "{slow:?}");
+        // The eighth from 50 ms on.
+        assert_eq!(slow.iter().position(|slow| *slow), Some(17), "{slow:?}");
         // The next round has a queue from its beginning: that stays so.
-        let slow = paced(&mut hystart, 100, &[48; 12]);
+        let slow = paced(&mut hystart, 100, &[52; 12]);
         assert!(slow.iter().all(|slow| *slow));
     }
 
@@ -295,7 +303,7 @@ mod tests {
     fn a_queue_that_drains_between_flights_slows_the_rest_of_its_round_only() {
         let mut hystart = HyStart::default();
         paced(&mut hystart, 0, &[40; 8]);
-        paced(&mut hystart, 40, &[40, 45, 46, 47, 48, 49, 50, 51, 52]);
+        paced(&mut hystart, 40, &[40, 50, 51, 52, 53, 54, 55, 56, 57]);
         assert!(hystart.is_conservative());
         let slow = paced(&mut hystart, 80, &[41; 9]);
         assert_eq!(slow.iter().position(|slow| !slow), Some(7), "{slow:?}");
