@@ -79,11 +79,18 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Which of the layers above the stream a layer may import.
 const UPPER_LAYERS: &[(&str, &[&str])] = &[
     ("task_clock", &[]),
+    ("discovery", &[]),
     ("clock", &[]),
-    ("detect", &["clock"]),
-    ("msg", &["clock", "detect"]),
-    ("raft", &["clock", "detect", "msg"]),
-    ("kv", &["clock", "detect", "msg", "raft"]),
+    ("detect", &["task_clock", "clock"]),
+    ("msg", &["task_clock", "discovery", "clock", "detect"]),
+    (
+        "raft",
+        &["task_clock", "discovery", "clock", "detect", "msg"],
+    ),
+    (
+        "kv",
+        &["task_clock", "discovery", "clock", "detect", "msg", "raft"],
+    ),
 ];
 
 /// Whether `module` may name `imported`; `None` if nobody said what `module` is.
