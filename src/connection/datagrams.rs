@@ -224,6 +224,14 @@ impl Connection {
     /// Whether a datagram is to leave next. None does before the peer is heard: it would need room for the cookie.
     pub(super) fn is_datagram_next(&mut self, has_stream_data: bool) -> bool {
         let max = usize::from(self.mtu.size()).saturating_sub(HEADER_BYTES);
-        matches!(self.handshake, Handshake::Done) && self.datagrams.is_next(max, has_stream_data)
+        matches!(self.handshake, Handshake::Done)
+            && self.datagrams.is_next(max, has_stream_data)
+            && self.path.may_send(self.datagram_packet_max().into())
+    }
+
+    /// Bytes of the packet of the next datagram, at most: an acknowledgement joins it if both fit into a full packet.
+    pub(super) fn datagram_packet_max(&self) -> u16 {
+        let alone = u16::try_from(HEADER_BYTES + self.datagrams.next_len()).unwrap_or(u16::MAX);
+        self.datagram_size().max(alone)
     }
 }

@@ -202,7 +202,7 @@ impl Connection {
             return self.on_ack_of_unsent();
         }
         if self.outcome.largest_newly_acked.is_some() {
-            self.path.on_progress();
+            self.path.on_acknowledged(len_u64(self.outcome.acked.len()));
             self.idle.progress_at = now;
             self.tuner.on_sample(now, self.assembler.rcv_nxt());
             self.tune_send();

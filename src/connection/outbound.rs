@@ -129,7 +129,7 @@ impl Connection {
 
     /// Bytes of a full datagram: to an address that has not proved itself none is larger than every path carries, so
     /// that what came from there pays for some.
-    fn datagram_size(&self) -> u16 {
+    pub(super) fn datagram_size(&self) -> u16 {
         let size = self.mtu.size();
         let least = u16::try_from(DATAGRAM_MIN).unwrap_or(u16::MAX);
         if self.path.is_unproven() {

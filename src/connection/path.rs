@@ -24,9 +24,11 @@ const CHALLENGE_BYTES: u64 = 32;
 const AMPLIFICATION_MAX: u64 = 3;
 /// Responses that wait to be sent; a flood of challenges cannot queue more.
 const RESPONSES_MAX: usize = 2;
-/// Responses to a peer that acknowledges nothing: each costs the memory of a packet in flight. An honest peer
-/// asks a few times in a change of path.
-const RESPONSES_UNACKED_MAX: u8 = 16;
+/// Packets about paths that a peer may draw and not acknowledge: each costs the memory of a packet in flight, and no
+/// window holds them back. An honest peer draws a few in a change of path.
+const UNACKED_MAX: u8 = 64;
+/// Of those, what a change of path takes: its challenges and the probe of the old path.
+const CHANGE_COST: u8 = CHALLENGES_MAX + 1;
 
 /// A remote address and the local one to reach it from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,10 +45,12 @@ pub(super) struct Path {
     current: Route,
     change: Option<Box<Change>>,
     responses: Vec<(Route, u64)>,
-    /// Responses that may still leave before the peer acknowledges something.
+    /// Packets about paths that the peer may still draw before it acknowledges some of what it was sent.
     credit: u8,
     /// Candidates in a row that gave no answer.
     unanswered: u8,
+    /// Before then no candidate is examined: the last one had not had a probe timeout to answer.
+    next_change: Time,
 }
 
 /// A change of path under examination.
@@ -106,8 +110,9 @@ impl Path {
             current: Route { remote, local_ip },
             change: None,
             responses: Vec::new(),
-            credit: RESPONSES_UNACKED_MAX,
+            credit: UNACKED_MAX,
             unanswered: 0,
+            next_change: Time::ZERO,
         }
     }
 
@@ -117,9 +122,11 @@ impl Path {
         doubled.min(PATIENCE_MAX).max(pto)
     }
 
-    /// The peer acknowledges what it is sent: its challenges are meant.
-    pub(super) fn on_progress(&mut self) {
-        self.credit = RESPONSES_UNACKED_MAX;
+    /// The peer has acknowledged so many packets for the first time: it may draw as many. Not more, or the
+    /// acknowledgement of the oldest packet, again and again, would fill the memory with younger ones.
+    pub(super) fn on_acknowledged(&mut self, packets: u64) {
+        let more = u8::try_from(packets).unwrap_or(UNACKED_MAX);
+        self.credit = self.credit.saturating_add(more).min(UNACKED_MAX);
     }
 
     /// Where packets go.
@@ -145,15 +152,34 @@ impl Path {
                 change.received = change.received.saturating_add(came.len);
                 return PathAction::Keep;
             }
-            if from.remote == change.old.remote && change.kind != ChangeKind::Rebound {
-                self.change = None;
-                return PathAction::Keep;
+            if from.remote == change.old.remote {
+                return self.come_back(now, came.is_newest);
             }
         }
-        if came.is_newest && from.remote != self.current.remote {
+        if came.is_newest && from.remote != self.current.remote && self.may_begin(now) {
             return self.begin_change(from, came.len, nonce(), now + pto);
         }
         PathAction::Keep
+    }
+
+    /// The peer speaks at the proven address after all. A candidate that is in use already has a probe timeout first, so that
+    /// two ports that take turns do not have everything sent again at each turn.
+    fn come_back(&mut self, now: Time, is_newest: bool) -> PathAction {
+        let in_use = |change: &Change| change.kind == ChangeKind::Rebound;
+        let stays = |change: &Change| in_use(change) && !(is_newest && change.old_until <= now);
+        match self.change.take_if(|change| !stays(change)) {
+            Some(change) if in_use(&change) => {
+                self.current = change.old;
+                PathAction::Rebound
+            }
+            _ => PathAction::Keep,
+        }
+    }
+
+    /// Whether another candidate may be examined: one at a time, and one in a probe timeout, so that addresses that take
+    /// turns draw no more challenges than one does.
+    fn may_begin(&self, now: Time) -> bool {
+        now >= self.next_change && self.credit >= CHANGE_COST
     }
 
     fn begin_change(
@@ -171,6 +197,10 @@ impl Path {
         } else {
             (ChangeKind::Moving, PathAction::ProbeOld)
         };
+        self.credit = self.credit.saturating_sub(CHANGE_COST);
+        self.next_change = due;
+        // Nor one to stay at.
+        self.current = proven;
         self.change = Some(Box::new(Change {
             candidate,
             old: proven,
@@ -259,10 +289,16 @@ impl Path {
             change.due = now + patience;
             return PathAction::Keep;
         }
+        let in_use = change.kind == ChangeKind::Rebound;
         self.current = change.old;
         self.unanswered = self.unanswered.saturating_add(1);
         self.change = None;
-        PathAction::Keep
+        // What went to a candidate in use was taken by no congestion.
+        if in_use {
+            PathAction::Rebound
+        } else {
+            PathAction::Keep
+        }
     }
 
     /// When the path timer must fire.

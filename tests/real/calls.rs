@@ -1,16 +1,17 @@
 //! Calls over real sockets and threads (docs/LAYERS.md).
 
+mod bench;
+
 use std::io::{Read, Write};
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use aqueduct::msg::{
-    BodyReader, CallCx, CallOptions, Class, ClientConfig, Codec, Hello, Json, Mismatch, Pool,
-    Postcard, Reply, RpcClient, RpcError, RpcServer, ServerConfig, Service, Status, code,
+    BodyReader, CallCx, CallOptions, Class, ClientConfig, Hello, Json, Mismatch, Pool, Postcard,
+    Reply, RpcClient, RpcError, RpcServer, ServerConfig, Service, Status, code,
 };
 use aqueduct::{Endpoint, Listener, Stream};
 use bytes::Bytes;
@@ -18,119 +19,9 @@ use bytes::Bytes;
 use crate::alone;
 use crate::support::wait::{assert_bytes, bytes, each_ip, eventually};
 
-const ECHO: u16 = 1;
-const SUM: u16 = 2;
-const WAIT: u16 = 3;
-const STREAM: u16 = 4;
-const PANIC: u16 = 5;
+use bench::{Bench, ECHO, PANIC, STREAM, SUM, WAIT, connect, serve};
+
 const LONG: Duration = Duration::from_secs(30);
-
-/// Echoes, sums, streams, and waits until it is let go or nobody wants its answer.
-struct Everything {
-    let_go: Mutex<Receiver<()>>,
-    cancelled: Arc<AtomicUsize>,
-    notified: Sender<Bytes>,
-}
-
-impl Service for Everything {
-    fn call(&self, cx: &CallCx, body: BodyReader) -> Result<Reply, Status> {
-        let whole = |body: BodyReader| {
-            body.read_whole(1 << 20)
-                .map_err(|error| Status::refused(code::TOO_LARGE, error.to_string()))
-        };
-        match cx.method {
-            ECHO => Ok(Reply::Whole(whole(body)?)),
-            SUM => {
-                let numbers: Vec<u64> = Postcard.decode(&whole(body)?)?;
-                Ok(Reply::Whole(Postcard.encode(&numbers.iter().sum::<u64>())?))
-            }
-            WAIT => {
-                while !cx.is_cancelled() {
-                    let let_go = self
-                        .let_go
-                        .lock()
-                        .expect("no panic")
-                        .recv_timeout(Duration::from_millis(5));
-                    if let_go.is_ok() {
-                        return Ok(Reply::Whole("late".into()));
-                    }
-                }
-                self.cancelled.fetch_add(1, Ordering::SeqCst);
-                Err(Status::new(400, "cancelled"))
-            }
-            STREAM => Ok(Reply::Stream(Box::new(body))),
-            PANIC => panic!("this handler is meant to panic"),
-            method => Err(Status::refused(
-                code::UNKNOWN_METHOD,
-                format!("no method {method}"),
-            )),
-        }
-    }
-
-    fn notify(&self, _: &CallCx, body: Bytes) {
-        let _ = self.notified.send(body);
-    }
-}
-
-struct Bench {
-    server: Arc<RpcServer>,
-    addr: SocketAddr,
-    let_go: Sender<()>,
-    cancelled: Arc<AtomicUsize>,
-    notified: Receiver<Bytes>,
-}
-
-impl Bench {
-    fn start(addr: SocketAddr) -> Self {
-        Bench::with(
-            addr,
-            Hello {
-                node: "b".into(),
-                ..Hello::default()
-            },
-        )
-    }
-
-    fn with(addr: SocketAddr, hello: Hello) -> Self {
-        let ((let_go, gone), (say, notified)) = (mpsc::channel(), mpsc::channel());
-        let cancelled = Arc::new(AtomicUsize::new(0));
-        let service = Everything {
-            let_go: Mutex::new(gone),
-            cancelled: cancelled.clone(),
-            notified: say,
-        };
-        let server = Arc::new(RpcServer::with_service(
-            hello,
-            ServerConfig::default(),
-            service,
-        ));
-        let listener = Listener::bind(addr).expect("a free port");
-        let addr = listener.local_addr().expect("bound");
-        let theirs = Arc::downgrade(&server);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Some(server) = theirs.upgrade() else {
-                    return;
-                };
-                server
-                    .serve_stream(stream.expect("a connection"))
-                    .expect("threads");
-            }
-        });
-        Bench {
-            server,
-            addr,
-            let_go,
-            cancelled,
-            notified,
-        }
-    }
-
-    fn client(&self) -> RpcClient {
-        let stream = Stream::connect(self.addr).expect("a listener");
-        RpcClient::over(stream, Hello::default(), ClientConfig::default()).expect("it is the one")
-    }
-}
 
 #[test]
 fn calls_carry_bytes_and_values_both_ways() {
@@ -338,10 +229,7 @@ fn m5_the_wrong_peer_is_refused() {
             ..Hello::default()
         };
         let bench = Bench::with(addr, hello.clone());
-        let connect = |hello: Hello| {
-            let stream = Stream::connect(bench.addr).expect("a listener");
-            RpcClient::over(stream, hello, ClientConfig::default())
-        };
+        let connect = |hello: Hello| connect(bench.addr, hello);
         let right = Hello {
             node: "a".into(),
             expect_node: "b".into(),
@@ -444,13 +332,8 @@ fn who_stands_still_does_not_keep_the_thread() {
             ..ServerConfig::default()
         };
         let server = Arc::new(RpcServer::with_service(Hello::default(), config, Copies));
-        let listener = Listener::bind(addr).expect("a free port");
-        let addr = listener.local_addr().expect("bound");
-        let theirs = server.clone();
-        thread::spawn(move || theirs.serve(&listener));
-        let stream = Stream::connect(addr).expect("a listener");
-        let client = RpcClient::over(stream, Hello::default(), ClientConfig::default());
-        let client = client.expect("open");
+        let addr = serve(addr, &server);
+        let client = connect(addr, Hello::default()).expect("open");
         let streaming = || client.call_streaming(STREAM, &CallOptions::default());
         let (mut silent, unheard) = streaming().expect("open");
         silent.write_all(b"once upon").expect("room");
@@ -495,14 +378,8 @@ fn a_connection_too_many_is_closed_and_the_others_are_served() {
         };
         let echo = |_: &CallCx, body: Bytes| Ok(body);
         let server = Arc::new(RpcServer::new(Hello::default(), config, echo));
-        let listener = Listener::bind(addr).expect("a free port");
-        let addr = listener.local_addr().expect("bound");
-        let theirs = server.clone();
-        thread::spawn(move || theirs.serve(&listener));
-        let connect = || {
-            let stream = Stream::connect(addr).expect("a listener");
-            RpcClient::over(stream, Hello::default(), ClientConfig::default())
-        };
+        let addr = serve(addr, &server);
+        let connect = || connect(addr, Hello::default());
         let first = connect().expect("there is room");
         let error = connect().expect_err("one too many");
         assert!(!error.maybe_executed(), "{error}");
@@ -522,10 +399,7 @@ fn what_is_too_long_is_refused() {
         };
         let echo = |_: &CallCx, body: Bytes| Ok([body.clone(), body].concat().into());
         let server = Arc::new(RpcServer::new(Hello::default(), config, echo));
-        let listener = Listener::bind(addr).expect("a free port");
-        let addr = listener.local_addr().expect("bound");
-        let theirs = server.clone();
-        thread::spawn(move || theirs.serve(&listener));
+        let addr = serve(addr, &server);
         let config = ClientConfig {
             answer_max: 150_000,
             ..ClientConfig::default()

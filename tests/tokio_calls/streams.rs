@@ -129,10 +129,8 @@ fn a_client_that_goes_is_heard_by_the_handler_and_a_server_that_goes_by_the_clie
         let theirs = second.clone();
         let call = tokio::spawn(async move { theirs.call(WAIT, Bytes::new()).await });
         bench.begun(1).await;
-        for link in [bench.server] {
-            link.go_away("it ends");
-            drop(link);
-        }
+        bench.server.go_away("it ends");
+        drop(bench.server);
         // The listener's task holds the server too; the call goes on until it is let go.
         bench.shared.let_go.notify_one();
         assert_eq!(call.await.unwrap().unwrap(), "late");

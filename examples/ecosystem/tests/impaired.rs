@@ -1,4 +1,4 @@
-//! The programs through a relay, without loss and with 5 % of it.
+//! The programs through a relay, without loss and with 5 % of it. (G2 is the example `head_of_line`.)
 
 #[path = "../../../tests/support/mod.rs"]
 mod support;
@@ -44,7 +44,7 @@ where
 }
 
 #[test]
-fn an_axum_server_serves_a_hyper_client() {
+fn g1_an_axum_server_serves_a_hyper_client() {
     through_relay(|listener, addr| {
         let serve = async { Ok(http::serve(listener).await?) };
         (serve, http::call(addr))
@@ -52,7 +52,7 @@ fn an_axum_server_serves_a_hyper_client() {
 }
 
 #[test]
-fn a_client_that_has_shut_its_writing_side_still_gets_its_answer() {
+fn g3_a_client_that_has_shut_its_writing_side_still_gets_its_answer() {
     through_relay(|listener, addr| {
         let serve = async move { http::serve_half_closed(&listener).await };
         (serve, http::call_half_closed(addr))
@@ -60,12 +60,12 @@ fn a_client_that_has_shut_its_writing_side_still_gets_its_answer() {
 }
 
 #[test]
-fn a_tonic_server_answers_once_and_with_a_stream() {
+fn g1_a_tonic_server_answers_once_and_with_a_stream() {
     through_relay(|listener, addr| (grpc::serve(listener), grpc::call(addr)));
 }
 
 #[test]
-fn rustls_encrypts_there_and_back() {
+fn g1_rustls_encrypts_there_and_back() {
     through_relay(|listener, addr| {
         let server = tls::Server::new().expect("a certificate");
         let certificate = server.certificate.clone();
@@ -75,7 +75,7 @@ fn rustls_encrypts_there_and_back() {
 }
 
 #[test]
-fn every_websocket_message_comes_back() {
+fn g1_every_websocket_message_comes_back() {
     through_relay(|listener, addr| {
         let serve = async move { websocket::serve(&listener).await };
         (serve, websocket::call(addr))

@@ -92,7 +92,7 @@ impl Connection {
     /// One DGRAM; false if the batch has no room for it. Side by side with others, but for its size much as they are.
     pub(super) fn build_datagram(&mut self, now: Time, batch: &mut Batch) -> bool {
         let len = self.datagrams.next_len();
-        let room = batch.room(usize::from(self.mtu.size()));
+        let room = batch.room(usize::from(self.datagram_packet_max()));
         let Some(room) = room.filter(|room| room.len() >= HEADER_BYTES + len) else {
             return false;
         };

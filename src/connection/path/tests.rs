@@ -16,11 +16,15 @@ fn path() -> Path {
 }
 
 fn newest(path: &mut Path, from: &str, len: u64) -> PathAction {
+    newest_at(path, Time::ZERO, from, len)
+}
+
+fn newest_at(path: &mut Path, now: Time, from: &str, len: u64) -> PathAction {
     let came = Came {
         len,
         is_newest: true,
     };
-    path.on_packet(Time::ZERO, &meta(from), came, PTO, || NONCE)
+    path.on_packet(now, &meta(from), came, PTO, || NONCE)
 }
 
 fn take(path: &mut Path) -> Option<(Route, PathMessage)> {
@@ -77,10 +81,11 @@ fn a_rebound_port_is_followed_at_once_within_three_times_its_bytes() {
 fn three_unanswered_challenges_bring_the_old_port_back() {
     let mut path = path();
     newest(&mut path, "192.0.2.1:2000", 1_000);
-    for _ in 0..3 {
+    // What has gone to the port where nobody was is not waited for.
+    for action in [PathAction::Keep, PathAction::Keep, PathAction::Rebound] {
         assert!(take(&mut path).is_some());
         assert!(take(&mut path).is_none(), "one challenge a timer");
-        assert_eq!(path.on_timer(Time::ZERO, PTO), PathAction::Keep);
+        assert_eq!(path.on_timer(Time::ZERO, PTO), action);
     }
     assert_eq!(remote(&path), "192.0.2.1:1000");
     assert!(!path.is_changing());
@@ -93,7 +98,7 @@ fn a_path_that_answers_late_is_waited_for_longer_each_time_and_proved_in_the_end
     let (mut now, mut asked, mut waits) = (Time::ZERO, None, Vec::new());
     for _ in 0..60 {
         if !path.is_changing() {
-            newest(&mut path, "192.0.2.1:2000", 1_000);
+            newest_at(&mut path, now, "192.0.2.1:2000", 1_000);
             asked = None;
         }
         if path.take_message(now, PTO).is_some() {
@@ -116,9 +121,94 @@ fn a_path_that_answers_late_is_waited_for_longer_each_time_and_proved_in_the_end
     let expected = [30, 60, 120, 240, 480, 960].map(Duration::from_millis);
     assert_eq!(waits, expected, "three challenges each");
     // A path that was proved is asked in its own time again.
-    newest(&mut path, "192.0.2.1:3000", 1_000);
+    now += PTO;
+    newest_at(&mut path, now, "192.0.2.1:3000", 1_000);
     path.take_message(now, PTO).expect("a challenge");
     assert_eq!(path.deadline(), Some(now + PTO));
+}
+
+/// Packets from two addresses that take turns: each was answered with a challenge and a probe of the old path.
+#[test]
+fn addresses_that_take_turns_draw_one_challenge_in_a_probe_timeout() {
+    let mut path = path();
+    let (mut challenges, step) = (0_u32, PTO / 10);
+    for n in 0..1_000_u32 {
+        let now = Time::ZERO + step * n;
+        let from = ["198.51.100.1:1", "198.51.100.2:1", "192.0.2.1:7"][n as usize % 3];
+        newest_at(&mut path, now, from, 100);
+        while path.take_message(now, PTO).is_some() {
+            challenges += 1;
+        }
+        path.on_acknowledged(1);
+    }
+    assert!(
+        (50..=101).contains(&challenges),
+        "{challenges} in 100 timeouts"
+    );
+}
+
+/// And none at all to a peer that acknowledges nothing, once some have gone.
+#[test]
+fn changes_of_path_end_while_nothing_is_acknowledged() {
+    let mut path = path();
+    let ask = |path: &mut Path, numbers: std::ops::Range<u32>| {
+        let mut challenges = 0;
+        for n in numbers {
+            let now = Time::ZERO + PTO * 2 * n;
+            let from = ["198.51.100.1:1", "198.51.100.2:1"][n as usize % 2];
+            newest_at(path, now, from, 100);
+            challenges += u32::from(path.take_message(now, PTO).is_some());
+        }
+        challenges
+    };
+    let drawn = ask(&mut path, 0..1_000);
+    assert!(drawn <= u32::from(UNACKED_MAX / CHANGE_COST), "{drawn}");
+    path.on_acknowledged(1);
+    assert_eq!(
+        ask(&mut path, 1_000..2_000),
+        0,
+        "one packet pays for no change"
+    );
+    path.on_acknowledged(u64::MAX);
+    assert!(ask(&mut path, 2_000..2_010) > 0);
+}
+
+/// A new port that has not answered yet, and then another address: the new port was sent to without limit from then on.
+#[test]
+fn another_address_ends_the_use_of_a_port_that_has_not_answered() {
+    let mut path = path();
+    newest(&mut path, "192.0.2.1:2000", 100);
+    assert_eq!(remote(&path), "192.0.2.1:2000");
+    let action = newest_at(&mut path, Time::ZERO + PTO, "198.51.100.9:5", 100);
+    assert_eq!(action, PathAction::ProbeOld);
+    assert_eq!(
+        remote(&path),
+        "192.0.2.1:1000",
+        "the last one that was proved is asked"
+    );
+    // If the one that was proved speaks, it stays.
+    newest_at(&mut path, Time::ZERO + PTO, "192.0.2.1:1000", 100);
+    assert!(!path.is_changing());
+    assert_eq!(remote(&path), "192.0.2.1:1000");
+}
+
+#[test]
+fn the_port_that_was_proved_is_taken_back_once_the_new_one_has_had_its_time() {
+    let mut path = path();
+    newest(&mut path, "192.0.2.1:2000", 100);
+    let early = newest_at(&mut path, Time::ZERO + PTO / 2, "192.0.2.1:1000", 100);
+    assert_eq!((early, path.is_changing()), (PathAction::Keep, true));
+    let came = Came {
+        len: 100,
+        is_newest: false,
+    };
+    let late = Time::ZERO + PTO;
+    let old = path.on_packet(late, &meta("192.0.2.1:1000"), came, PTO, || NONCE);
+    assert_eq!(old, PathAction::Keep, "what was overtaken says nothing");
+    let back = newest_at(&mut path, late, "192.0.2.1:1000", 100);
+    assert_eq!((back, path.is_changing()), (PathAction::Rebound, false));
+    assert_eq!(remote(&path), "192.0.2.1:1000");
+    assert!(path.may_send(u64::MAX));
 }
 
 #[test]

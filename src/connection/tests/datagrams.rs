@@ -238,3 +238,33 @@ fn an_acknowledgement_rides_where_there_is_room() {
     }
     assert!(carried > 10, "{carried} of 20");
 }
+
+/// A datagram larger than three times what came from a port that has not answered waits until it has.
+#[test]
+fn a_datagram_waits_for_a_port_that_has_not_proved_itself() {
+    let mut pair = Pair::open(Config::default());
+    pair.server().write(&vec![7; 200_000]).expect("room");
+    pair.settle();
+    assert_eq!(pair.server().mtu.size(), 1_472, "the search is over");
+    super::read_all(&mut pair.client);
+    pair.settle();
+    pair.addresses[0] = address("192.0.2.1:999");
+    let since = pair.sent.len();
+    pair.client.write(&[7; 400]).expect("room");
+    pair.server().send_datagram(&numbered(0, 8)).expect("open");
+    pair.run_for(Duration::from_millis(9));
+    pair.server()
+        .send_datagram(&numbered(1, 1_400))
+        .expect("open");
+    // The new port is heard after 10 ms and answers its challenge after 30.
+    pair.run_for(Duration::from_millis(11));
+    let sent = &pair.sent[since..];
+    let bytes = |up: bool| {
+        let mine = sent.iter().filter(|(_, to_server, _)| *to_server == up);
+        mine.map(|(_, _, bytes)| bytes.len()).sum::<usize>()
+    };
+    let (up, down) = (bytes(true), bytes(false));
+    assert!(down <= 3 * up + 1_472, "{down} for {up}");
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(receive_all(&mut pair.client), [0, 1]);
+}

@@ -12,6 +12,7 @@
 //! While [`Session::wants_input`] says no, the driver reads nothing: a peer that asks and takes no answers is held up by its own
 //! stream.
 
+mod ending;
 mod event;
 mod inbound;
 mod outbound;
@@ -419,35 +420,6 @@ impl Session {
         self.wait(&Frame::new(Kind::Ping, 0).with_payload(payload.into()));
     }
 
-    /// Takes no further calls; those that run are answered still.
-    pub fn go_away(&mut self, text: &str) {
-        if self.is_closed() || std::mem::replace(&mut self.is_leaving, true) {
-            return;
-        }
-        self.wait(&go_away_frame(self.last_peer_id, text));
-    }
-
-    /// The stream has ended, or failed.
-    pub fn handle_lost(&mut self, why: &str) {
-        self.fail(&RpcError::NotSent(why.to_owned()));
-    }
-
-    /// Why the other side takes no further calls, if it said so.
-    pub fn peer_leaves(&self) -> Option<&str> {
-        self.peer_leaves.as_deref()
-    }
-
-    /// Whether the other side leaves, or the session has ended.
-    fn may_send(&self) -> Result<(), RpcError> {
-        if let Phase::Closed(error) = &self.phase {
-            return Err(before_sending(error));
-        }
-        match &self.peer_leaves {
-            Some(text) => Err(RpcError::Closed(text.clone())),
-            None => Ok(()),
-        }
-    }
-
     fn stamp(&self, ext: &mut Ext) {
         if let Some(clock) = &self.clock {
             ext.lamport = Some(clock.stamp_send());
@@ -457,49 +429,6 @@ impl Session {
     /// Whether this side chose the number of the call.
     fn is_ours(&self, id: u64) -> bool {
         (id % 2 == 1) == (self.role == Role::Connector)
-    }
-
-    /// Ends everything: what was sent may have been executed, what was not has not.
-    fn fail(&mut self, error: &RpcError) {
-        if self.is_closed() {
-            return;
-        }
-        self.phase = Phase::Closed(error.clone());
-        for (id, call) in std::mem::take(&mut self.calls) {
-            let error = if call.is_sent {
-                after_sending(error)
-            } else {
-                before_sending(error)
-            };
-            self.events.push_back(Event::Failed { id, error });
-        }
-        for (id, call) in &mut self.served {
-            if !std::mem::replace(&mut call.is_cancelled, true) {
-                self.events.push_back(Event::Cancelled { id: *id });
-            }
-        }
-        self.waiting.clear();
-        self.outbox.clear();
-        self.grants.clear();
-        self.events.push_back(Event::Closed(error.clone()));
-    }
-}
-
-/// The failure of a call of which nothing was sent.
-fn before_sending(error: &RpcError) -> RpcError {
-    if error.maybe_executed() {
-        RpcError::NotSent(error.to_string())
-    } else {
-        error.clone()
-    }
-}
-
-/// The failure of a call that may have arrived.
-fn after_sending(error: &RpcError) -> RpcError {
-    match error {
-        RpcError::NotSent(why) => RpcError::Unknown(why.clone()),
-        RpcError::Protocol(_) => error.clone(),
-        other => RpcError::Unknown(other.to_string()),
     }
 }
 
@@ -526,10 +455,4 @@ fn error_frame(id: u64, status: &Status) -> Frame {
     let mut frame = Frame::new(Kind::Error, id).with_payload(text);
     (frame.method, frame.refused) = (status.code, status.refused);
     frame
-}
-
-fn go_away_frame(last_id: u64, text: &str) -> Frame {
-    let text = Status::new(0, text);
-    let payload = [&last_id.to_be_bytes()[..], text.short_text().as_bytes()].concat();
-    Frame::new(Kind::GoAway, 0).with_payload(payload.into())
 }

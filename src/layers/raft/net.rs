@@ -5,7 +5,6 @@
 //! opening. In HELLO each side says which node of which cluster it is, and which version of the messages it has; the wrong one is
 //! refused before anything is said.
 
-mod backoff;
 mod budget;
 mod connection;
 mod peer;
@@ -32,6 +31,11 @@ use super::{PeerIdentity, QuorumGuard, RaftProfile, RaftServer, RaftService};
 use crate::layers::msg::{ClientConfig, Codec, CodecError, Hello, Postcard, ServerConfig};
 use crate::layers::task_clock::TaskClock;
 use crate::tokio::{Endpoint, Listener};
+
+/// The first pause between attempts to reach a peer.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest: whoever comes back is found within it.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The address in a node's record. Users with a node type of their own implement it.
 pub trait NodeAddr {

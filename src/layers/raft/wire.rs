@@ -217,10 +217,10 @@ mod tests {
         };
         let request = VoteRequest::<u64>::new(Vote::new(5, 3), None);
         let body = head.request(&request).expect("it has an encoding");
-        // The leader id is term and, in the usual mode, Some(node); then committed; then no log id.
+        // The leader id is term and, in the usual mode, node; then committed; then no log id.
         assert_eq!(
             &body[..],
-            [1, 2, 3, 4, 5, 6, 7, 8, 0, 9, 5, 1, 3, 0, 0],
+            [1, 2, 3, 4, 5, 6, 7, 8, 0, 9, 5, 3, 0, 0],
             "group, wire, postcard"
         );
         let mut body = body;

@@ -3,9 +3,10 @@
 
 use bytes::Buf;
 
+use super::ending::go_away_frame;
 use super::{
     BACKLOG_MAX, CALLS_MAX, Event, INLINE_BYTES_MAX, PONGS_MAX, Phase, Request, Served, Session,
-    error_frame, go_away_frame,
+    error_frame,
 };
 use crate::layers::msg::error::{RpcError, Status, code, text_of};
 use crate::layers::msg::ext::Ext;

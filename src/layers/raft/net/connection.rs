@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::backoff::Backoff;
 use super::verdict::{Failure, Track, Verdict};
+use super::{PAUSE_MAX, PAUSE_MIN};
 use crate::layers::msg::tokio::RpcClient;
-use crate::layers::msg::{ClientConfig, Health, Hello};
+use crate::layers::msg::{Backoff, ClientConfig, Health, Hello};
 use crate::layers::task_clock::TaskClock;
 use crate::time::Time;
 use crate::tokio::Endpoint;
@@ -64,7 +64,7 @@ impl Connection {
             phase: watch::Sender::new(Phase::Closed { until, why }),
             state: Mutex::new(State {
                 track: Track::default(),
-                backoff: Backoff::new(seed),
+                backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX, seed),
                 opened: 0,
             }),
         }
@@ -133,7 +133,7 @@ impl Connection {
     }
 
     fn closed(&self, why: String) -> Phase {
-        let pause = self.lock().backoff.next().unwrap_or_default();
+        let pause = self.lock().backoff.next_pause();
         tracing::debug!(addr = %self.target.addr, %why, ?pause, "a peer cannot be connected to");
         let until = self.clock.now() + pause;
         Phase::Closed { until, why }

@@ -23,12 +23,12 @@ use openraft::{
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite};
 
-use super::backoff;
 use super::budget::Budget;
 use super::connection::{Connection, Target};
 use super::snapshot::{self, Sending, Stopped};
 use super::verdict::{Answer, Failure};
-use super::{NodeAddr, Shared, lock};
+use super::{NodeAddr, PAUSE_MAX, PAUSE_MIN, Shared, lock};
+use crate::layers::msg;
 use crate::layers::msg::tokio::RpcClient;
 use crate::layers::msg::{CallOptions, CodecError};
 use crate::layers::raft::wire::{APPEND, Fault, FaultKind, INSTALL_CHUNK, VOTE, read_answer};
@@ -421,7 +421,8 @@ where
     }
 
     fn backoff(&self) -> Backoff {
-        Backoff::new(backoff::Backoff::new(self.peer.seed))
+        let mut pauses = msg::Backoff::new(PAUSE_MIN, PAUSE_MAX, self.peer.seed);
+        Backoff::new(std::iter::repeat_with(move || pauses.next_pause()))
     }
 }
 
