@@ -8,10 +8,6 @@
     clippy::unwrap_used,
     reason = "a test ends where something unexpected happens"
 )]
-#![expect(
-    clippy::result_large_err,
-    reason = "the errors are openraft's, and their size is its choice"
-)]
 
 mod cluster;
 mod histories;

@@ -342,8 +342,7 @@ impl KvClient {
     }
 
     async fn read(&self, read: Read) -> Result<Found, KvError> {
-        let needs_leader = false;
-        let found: Found = self.shared.ask(READ, &read, needs_leader).await?;
+        let found: Found = self.shared.ask(READ, &read, false).await?;
         if read.consistency != Consistency::Eventual {
             self.shared.see(found.applied_index);
         }
@@ -395,9 +394,9 @@ impl ClientShared {
         &self,
         method: u16,
         question: &Q,
-        needs_leader: bool,
+        is_write: bool,
     ) -> Result<A, KvError> {
-        self.nodes.ask(method, question, needs_leader).await
+        self.nodes.ask(method, question, is_write).await
     }
 }
 
