@@ -22,37 +22,48 @@ const KINDS: [Timer; 13] = [
     Timer::Rest,
 ];
 
+/// What a slot says whose timer is stopped: an `Option` in each would double the memory of an idle connection's timers.
+const STOPPED: Time = Time::MAX;
+
 /// The timers of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Timers {
-    slots: [Option<Time>; KINDS.len()],
+    slots: [Time; KINDS.len()],
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Timers {
+            slots: [STOPPED; KINDS.len()],
+        }
+    }
 }
 
 impl Timers {
     /// Sets the timer, whatever it was set to before.
     pub(super) fn set(&mut self, timer: Timer, at: Time) {
         if let Some(slot) = self.slot(timer) {
-            *slot = Some(at);
+            *slot = at;
         }
     }
 
     /// Sets the timer unless it is set already.
     pub(super) fn set_if_stopped(&mut self, timer: Timer, at: Time) {
-        if let Some(slot) = self.slot(timer) {
-            slot.get_or_insert(at);
+        if let Some(slot) = self.slot(timer).filter(|slot| **slot == STOPPED) {
+            *slot = at;
         }
     }
 
     /// Stops the timer.
     pub(super) fn stop(&mut self, timer: Timer) {
         if let Some(slot) = self.slot(timer) {
-            *slot = None;
+            *slot = STOPPED;
         }
     }
 
     /// Stops all timers.
     pub(super) fn stop_all(&mut self) {
-        self.slots = Default::default();
+        *self = Timers::default();
     }
 
     /// The earliest deadline.
@@ -63,10 +74,11 @@ impl Timers {
     /// Every deadline that is set.
     pub(super) fn iter(&self) -> impl Iterator<Item = Deadline> + '_ {
         let slots = KINDS.into_iter().zip(self.slots);
-        slots.filter_map(|(why, at)| Some(Deadline { at: at?, why }))
+        let set = slots.filter(|(_, at)| *at != STOPPED);
+        set.map(|(why, at)| Deadline { at, why })
     }
 
-    fn slot(&mut self, timer: Timer) -> Option<&mut Option<Time>> {
+    fn slot(&mut self, timer: Timer) -> Option<&mut Time> {
         let index = KINDS.iter().position(|kind| *kind == timer);
         debug_assert!(index.is_some(), "{timer:?} is computed, not kept");
         self.slots.get_mut(index?)
