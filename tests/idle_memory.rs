@@ -13,6 +13,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use wait::eventually;
 
 #[path = "support/wait.rs"]
+#[allow(dead_code, reason = "this test needs only a part")]
 mod wait;
 
 #[global_allocator]
