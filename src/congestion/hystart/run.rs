@@ -53,7 +53,7 @@ mod tests {
     fn run(apart: Duration, rtts: &[u64]) -> Option<Duration> {
         let (mut run, mut now) = (Run::default(), Time::ZERO);
         for rtt in rtts {
-            now = now + apart;
+            now += apart;
             let rtt = Duration::from_millis(*rtt);
             run.extend(now, rtt, rtt >= RTT + Duration::from_millis(5));
         }

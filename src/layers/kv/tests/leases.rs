@@ -182,7 +182,7 @@ fn k5_a_holder_that_was_paused_is_fenced() {
     let (mut log, first) = with_lease();
     let mut store = FencedStore::new(Vec::new());
     let one = Mutex::lock("job", "one", first);
-    let mut acquire = |log: &mut Log, mutex: &Mutex| {
+    let acquire = |log: &mut Log, mutex: &Mutex| {
         mutex
             .on_answer(&log.answer(mutex.acquire()))
             .expect("not refused")

@@ -7,6 +7,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// A client, the least number it may repeat, and the answers that are kept.
+type Session = (u128, u64, Vec<(u64, Answer)>);
+
 /// Chance with a seed: SplitMix64.
 pub(super) struct Random(u64);
 
@@ -35,7 +38,7 @@ struct Model {
     records: Vec<(Bytes, Versioned)>,
     leases: Vec<(u64, u64)>,
     /// Number, acknowledged below, answers.
-    sessions: Vec<(u128, u64, Vec<(u64, Answer)>)>,
+    sessions: Vec<Session>,
 }
 
 impl Model {
