@@ -12,7 +12,8 @@ use crate::runtime;
 /// Sends heartbeats on streams and watches those that come back, for both ends do the same.
 ///
 /// The heartbeats are datagrams beside the stream. The datagrams of a stream that is attached are the monitor's: programs
-/// that have others of their own drive [`Heartbeats`] themselves. A callback gets the events, on the monitor's thread; it may
+/// that have others of their own drive [`Heartbeats`](super::Heartbeats) themselves. A callback gets the events, on the
+/// monitor's thread; it may
 /// attach and detach. Dropping the monitor ends the thread, and leaves the streams open.
 ///
 /// ```
