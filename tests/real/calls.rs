@@ -10,9 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use aqueduct::msg::{
-    BodyReader, CallCx, CallOptions, Class, ClientConfig, Hello, Json, Mismatch, Pool, Postcard,
-    Reply, RpcClient, RpcError, RpcServer, ServerConfig, Service, Status, code,
+    BodyReader, CallCx, CallOptions, Class, ClientConfig, Ext, Hello, Json, Mismatch, Pool,
+    Postcard, Reply, Role, RpcClient, RpcError, RpcServer, ServerConfig, Service, Session, Status,
+    code,
 };
+use aqueduct::time::Time;
 use aqueduct::{Endpoint, Listener, Stream};
 use bytes::Bytes;
 
@@ -421,4 +423,35 @@ fn what_is_too_long_is_refused() {
         );
         assert!(error.maybe_executed());
     });
+}
+
+/// A caller that is silent from then on: no CANCEL comes, and nothing else wakes anybody.
+#[test]
+fn a_handler_hears_of_a_deadline_from_nobody_else() {
+    let _alone = alone();
+    each_ip(|addr| {
+        let bench = Bench::start(addr);
+        let mut stream = Stream::connect(bench.addr).expect("a listener");
+        let mut session = Session::new(Role::Connector, Hello::default());
+        let mut buffer = [0; 4_096];
+        while !session.is_open() {
+            say(&mut session, &mut stream);
+            let len = stream.read(&mut buffer).expect("their HELLO");
+            session.handle_bytes(Time::ZERO, &buffer[..len]);
+        }
+        let patience = Some(Duration::from_millis(50));
+        session
+            .call(Time::ZERO, WAIT, Ext::default(), Bytes::new(), patience)
+            .expect("open");
+        say(&mut session, &mut stream);
+        eventually("the handler hears that nobody waits", || {
+            bench.cancelled.load(Ordering::SeqCst) == 1
+        });
+    });
+}
+
+fn say(session: &mut Session, stream: &mut Stream) {
+    while let Some(frame) = session.poll_output() {
+        stream.write_all(&frame).expect("open");
+    }
 }

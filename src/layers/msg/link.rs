@@ -43,6 +43,8 @@ pub(super) struct Link {
     core: Mutex<Core>,
     /// The writer waits for something to say.
     output: Condvar,
+    /// Until when, if it waits: it looks after deadlines, too.
+    waits_until: Mutex<Option<Time>>,
     /// The reader waits until answers have left.
     input: Condvar,
     /// Readers and writers of bodies wait, and whoever waits for the other side's HELLO.
@@ -62,6 +64,7 @@ impl Link {
             stream,
             core: Mutex::new(Core::new(session)),
             output: Condvar::new(),
+            waits_until: Mutex::new(None),
             input: Condvar::new(),
             bodies: Condvar::new(),
             handler,
@@ -79,6 +82,13 @@ impl Link {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Only for a moment, and while the core is locked.
+    fn waits_until(&self) -> MutexGuard<'_, Option<Time>> {
+        self.waits_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The stream, for questions.
@@ -122,8 +132,11 @@ impl Link {
     fn settle(self: &Arc<Self>, mut core: MutexGuard<'_, Core>) {
         let acts = core.take_events();
         let has_output = core.session.has_output() || core.session.is_closed();
+        let due = core.session.poll_timeout();
+        let waits_until = *self.waits_until();
+        let is_sooner = waits_until.is_some_and(|until| due.is_some_and(|due| due < until));
         drop(core);
-        if has_output {
+        if has_output || is_sooner {
             self.output.notify_one();
         }
         self.bodies.notify_all();
@@ -221,6 +234,13 @@ impl Link {
         batch.clear();
         let mut core = self.lock();
         loop {
+            // Also while there is always something to write, or deadlines would wait for a pause.
+            let now = runtime::now();
+            if core.session.poll_timeout().is_some_and(|at| at <= now) {
+                core.session.handle_timeout(now);
+                self.settle(core);
+                core = self.lock();
+            }
             while batch.len() < WRITE_BYTES {
                 let Some(frame) = core.session.poll_output() else {
                     break;
@@ -236,23 +256,26 @@ impl Link {
             if core.session.is_closed() {
                 return false;
             }
-            core = match core.session.poll_timeout() {
-                None => self
-                    .output
-                    .wait(core)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(at) if at > runtime::now() => {
-                    let left = at - runtime::now();
-                    let waited = self.output.wait_timeout(core, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                Some(_) => {
-                    core.session.handle_timeout(runtime::now());
-                    self.settle(core);
-                    self.lock()
-                }
-            };
+            core = self.wait_for_output(core, now);
         }
+    }
+
+    /// Waits until somebody has something to say, or a deadline comes.
+    fn wait_for_output<'c>(&self, core: MutexGuard<'c, Core>, now: Time) -> MutexGuard<'c, Core> {
+        let due = core.session.poll_timeout();
+        *self.waits_until() = Some(due.unwrap_or(Time::MAX));
+        let core = match due {
+            None => self
+                .output
+                .wait(core)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(at) => {
+                let waited = self.output.wait_timeout(core, at - now);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        *self.waits_until() = None;
+        core
     }
 }
 
