@@ -15,7 +15,9 @@ use super::backoff::Backoff;
 use super::client::{CallOptions, ClientConfig, RpcClient};
 use super::error::RpcError;
 use super::hello::Hello;
-use super::roster::{Choice, Member, PoolConfig, PoolState, Remedy, Roster, remedy};
+use super::roster::{
+    Choice, Member, PoolConfig, PoolState, Remedy, Roster, of_all_attempts, remedy,
+};
 use crate::discovery::Resolve;
 use crate::time::Time;
 use crate::{Config, Stream, runtime};
@@ -248,18 +250,22 @@ impl Pool {
         let end = timeout.map_or(Time::MAX, |timeout| runtime::now() + timeout);
         let mut backoff = Backoff::new(self.config.pause_min, self.config.pause_max, seed());
         let mut repeats = self.config.repeats;
+        let mut maybe_executed = false;
         loop {
             let now = runtime::now();
-            let client = self.client_until(class, (now + self.config.wait).min(end))?;
+            let client = self
+                .client_until(class, (now + self.config.wait).min(end))
+                .map_err(|error| of_all_attempts(maybe_executed, error))?;
             let mut options = options.clone();
             options.timeout = timeout.map(|_| end - runtime::now());
             let error = match client.call_with(method, body.clone(), &options) {
                 Err(error) if repeats > 0 && runtime::now() < end => error,
-                result => return result,
+                result => return result.map_err(|error| of_all_attempts(maybe_executed, error)),
             };
             repeats -= 1;
+            maybe_executed |= error.maybe_executed();
             match remedy(&error, options.idem) {
-                Remedy::None => return Err(error),
+                Remedy::None => return Err(of_all_attempts(maybe_executed, error)),
                 Remedy::Again => {}
                 Remedy::AfterPause => self.pause(backoff.next_pause().min(end - runtime::now())),
             }

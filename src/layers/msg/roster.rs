@@ -369,6 +369,16 @@ pub(super) fn remedy(error: &RpcError, idem: Option<IdemKey>) -> Remedy {
     }
 }
 
+/// The failure of a call, whose last attempt failed so: if an earlier one `maybe_executed` it, so did the call.
+pub(super) fn of_all_attempts(maybe_executed: bool, last: RpcError) -> RpcError {
+    if maybe_executed && !last.maybe_executed() {
+        return RpcError::Unknown(format!(
+            "an earlier attempt may have been executed, and then: {last}"
+        ));
+    }
+    last
+}
+
 /// Whether a failure to connect may pass by itself.
 fn may_pass(error: &RpcError) -> bool {
     !matches!(error, RpcError::WrongPeer(_) | RpcError::Protocol(_))

@@ -203,3 +203,19 @@ fn only_what_was_not_executed_or_has_a_key_is_repeated() {
     assert_eq!(remedy(&running, None), Remedy::None);
     assert_eq!(remedy(&running, key), Remedy::AfterPause);
 }
+
+/// The first attempt was executed and its answer lost, the second found nobody: the caller was told that nothing was done.
+#[test]
+fn what_an_earlier_attempt_may_have_done_is_not_forgotten() {
+    let lost = || RpcError::Unknown("cut".to_owned());
+    let refused = || RpcError::NotSent("nobody listens".to_owned());
+    assert!(!of_all_attempts(false, refused()).maybe_executed());
+    for last in [refused(), lost(), RpcError::Overloaded] {
+        let said = last.to_string();
+        let error = of_all_attempts(true, last);
+        assert!(
+            error.maybe_executed() && error.to_string().contains(&said),
+            "{error}"
+        );
+    }
+}

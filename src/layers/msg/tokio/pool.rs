@@ -19,7 +19,9 @@ use crate::layers::msg::client::{CallOptions, ClientConfig};
 use crate::layers::msg::error::RpcError;
 use crate::layers::msg::hello::Hello;
 use crate::layers::msg::pool::{Class, seed};
-use crate::layers::msg::roster::{Choice, Member, PoolConfig, PoolState, Remedy, Roster, remedy};
+use crate::layers::msg::roster::{
+    Choice, Member, PoolConfig, PoolState, Remedy, Roster, of_all_attempts, remedy,
+};
 use crate::layers::task_clock::TaskClock;
 use crate::time::Time;
 use crate::tokio::Stream;
@@ -240,18 +242,21 @@ impl Pool {
         let end = timeout.map_or(Time::MAX, |timeout| clock.now() + timeout);
         let mut backoff = Backoff::new(config.pause_min, config.pause_max, seed());
         let mut repeats = config.repeats;
+        let mut maybe_executed = false;
         loop {
             let until = (clock.now() + config.wait).min(end);
-            let client = self.client_until(class, until).await?;
+            let client = self.client_until(class, until).await;
+            let client = client.map_err(|error| of_all_attempts(maybe_executed, error))?;
             let mut options = options.clone();
             options.timeout = timeout.map(|_| end - clock.now());
             let error = match client.call_with(method, body.clone(), &options).await {
                 Err(error) if repeats > 0 && clock.now() < end => error,
-                result => return result,
+                result => return result.map_err(|error| of_all_attempts(maybe_executed, error)),
             };
             repeats -= 1;
+            maybe_executed |= error.maybe_executed();
             match remedy(&error, options.idem) {
-                Remedy::None => return Err(error),
+                Remedy::None => return Err(of_all_attempts(maybe_executed, error)),
                 Remedy::Again => {}
                 Remedy::AfterPause => sleep(backoff.next_pause().min(end - clock.now())).await,
             }
