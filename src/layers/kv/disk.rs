@@ -347,18 +347,18 @@ fn save_change(transaction: &WriteTransaction, change: &Change) -> Result<(), St
         }
         Change::Session { client, ack_below } => {
             let mut sessions = transaction.open_table(SESSIONS)?;
-            let gone = match ack_below {
+            let end = match ack_below {
                 Some(ack_below) => {
                     sessions.insert(client, ack_below)?;
-                    *ack_below
+                    Bound::Excluded((*client, *ack_below))
                 }
                 None => {
                     sessions.remove(client)?;
-                    u64::MAX
+                    Bound::Included((*client, u64::MAX))
                 }
             };
             let mut results = transaction.open_table(RESULTS)?;
-            results.retain_in((*client, 0)..(*client, gone), |_, _| false)?;
+            results.retain_in((Bound::Included((*client, 0)), end), |_, _| false)?;
         }
         Change::Result {
             client,
