@@ -27,6 +27,11 @@ use crate::layers::raft::{RaftService, ReadError};
 /// How long a node waits for itself or the leader, if its caller does not say how long he does.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Bytes of a member's address, at most: a name has up to 253 (RFC 1035 s2.3.4), and a port follows.
+const ADDR_BYTES_MAX: usize = 260;
+/// Members, learners included.
+const MEMBERS_MAX: usize = 256;
+
 /// Answers Raft's calls and those of the store.
 pub(super) struct KvService {
     node: Arc<NodeShared>,
@@ -232,6 +237,10 @@ impl KvService {
             return refused;
         }
         let raft = &self.node.raft;
+        let nodes = raft.metrics().borrow().membership_config.nodes().count();
+        if let Some(excess) = excess(&members, nodes) {
+            return Outcome::Failed(excess);
+        }
         let changed = match members {
             Members::AddLearner { id, addr } => {
                 raft.add_learner(id, BasicNode { addr }, true).await
@@ -260,6 +269,25 @@ fn options() -> CallOptions {
     CallOptions {
         timeout: Some(PATIENCE),
         ..CallOptions::default()
+    }
+}
+
+/// What is too much about a change of members. Every node applies it, and every snapshot carries them all: what is too
+/// large for that must not get into the log.
+fn excess(members: &Members, nodes: usize) -> Option<String> {
+    match members {
+        Members::AddLearner { addr, .. } if addr.len() > ADDR_BYTES_MAX => Some(format!(
+            "the address of a member has {} bytes, and may have {ADDR_BYTES_MAX}",
+            addr.len()
+        )),
+        Members::AddLearner { .. } if nodes >= MEMBERS_MAX => Some(format!(
+            "there are {nodes} members, and there may be {MEMBERS_MAX}"
+        )),
+        Members::Change { voters } if voters.len() > MEMBERS_MAX => Some(format!(
+            "{} voters are named, and there may be {MEMBERS_MAX}",
+            voters.len()
+        )),
+        _ => None,
     }
 }
 
@@ -292,4 +320,36 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Status> {
 fn encode(value: &impl Serialize) -> Result<Bytes, Status> {
     let encoded = Postcard.encode(value);
     encoded.map_err(|error| Status::new(code::MALFORMED, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An address of megabytes was agreed on, and then no node could apply it, nor start again.
+    #[test]
+    fn a_change_of_members_that_no_snapshot_could_carry_is_refused() {
+        let learner = |len: usize| Members::AddLearner {
+            id: 9,
+            addr: "x".repeat(len),
+        };
+        let voters = |count: u64| Members::Change {
+            voters: (0..count).collect(),
+        };
+        for (members, nodes, is_fine) in [
+            (learner(ADDR_BYTES_MAX), MEMBERS_MAX - 1, true),
+            (learner(ADDR_BYTES_MAX + 1), 3, false),
+            (learner(14), MEMBERS_MAX, false),
+            (voters(256), MEMBERS_MAX, true),
+            (voters(257), MEMBERS_MAX, false),
+        ] {
+            assert_eq!(
+                excess(&members, nodes).is_none(),
+                is_fine,
+                "{members:?} of {nodes}"
+            );
+        }
+        // With all of them in a joint configuration, twice.
+        assert!(MEMBERS_MAX * (ADDR_BYTES_MAX + 64) < 1 << 20);
+    }
 }
