@@ -226,7 +226,14 @@ impl Connection {
         let max = usize::from(self.mtu.size()).saturating_sub(HEADER_BYTES);
         matches!(self.handshake, Handshake::Done)
             && self.datagrams.is_next(max, has_stream_data)
-            && self.path.may_send(self.datagram_packet_max().into())
+            && self.fits_path(self.datagram_packet_max())
+    }
+
+    /// Whether a packet of this size may go where packets go: until that address has answered none is larger than every path
+    /// carries, nor more than what came from there allows.
+    fn fits_path(&self, size: u16) -> bool {
+        let is_small = !self.path.is_unproven() || size <= self.datagram_size();
+        is_small && self.path.may_send(size.into())
     }
 
     /// Bytes of the packet of the next datagram, at most: an acknowledgement joins it if both fit into a full packet.
