@@ -257,24 +257,35 @@ impl Socket {
         bytes: &[u8],
         segment: &u16,
     ) -> Result<(), Errno> {
+        // Where a thread ends its header is gone, and what the exit of the process drains is still to be sent.
+        let sent = SEGMENTED
+            .try_with(|headers| self.send_with(&mut headers.borrow_mut(), to, bytes, segment));
+        sent.unwrap_or_else(|_| self.send_with(&mut segmented(), to, bytes, segment))
+    }
+
+    fn send_with(
+        &self,
+        headers: &mut MultiHeaders<SockaddrStorage>,
+        to: Option<SockaddrStorage>,
+        bytes: &[u8],
+        segment: &u16,
+    ) -> Result<(), Errno> {
         let slices = [[IoSlice::new(bytes)]];
         let notes = [ControlMessage::UdpGsoSegments(segment)];
-        SEGMENTED.with_borrow_mut(|headers| {
-            loop {
-                let sent = sendmmsg(
-                    self.io.as_raw_fd(),
-                    headers,
-                    &slices,
-                    [to],
-                    notes,
-                    MsgFlags::MSG_DONTWAIT,
-                );
-                match sent {
-                    Err(Errno::EINTR) => {}
-                    sent => return sent.map(drop),
-                }
+        loop {
+            let sent = sendmmsg(
+                self.io.as_raw_fd(),
+                headers,
+                &slices,
+                [to],
+                notes,
+                MsgFlags::MSG_DONTWAIT,
+            );
+            match sent {
+                Err(Errno::EINTR) => {}
+                sent => return sent.map(drop),
             }
-        })
+        }
     }
 
     fn send_message(
@@ -313,7 +324,11 @@ impl Socket {
 thread_local! {
     /// The header of a batch that has no other note than the size of its segments: the batch allocates nothing.
     static SEGMENTED: RefCell<MultiHeaders<SockaddrStorage>> =
-        RefCell::new(MultiHeaders::preallocate(1, Some(cmsg_space!(u16))));
+        RefCell::new(segmented());
+}
+
+fn segmented() -> MultiHeaders<SockaddrStorage> {
+    MultiHeaders::preallocate(1, Some(cmsg_space!(u16)))
 }
 
 /// Sets the options without which a socket works all the same, only worse: batches arrive one by one, a
