@@ -350,6 +350,6 @@ mod tests {
             );
         }
         // With all of them in a joint configuration, twice.
-        assert!(MEMBERS_MAX * (ADDR_BYTES_MAX + 64) < 1 << 20);
+        const { assert!(MEMBERS_MAX * (ADDR_BYTES_MAX + 64) < 1 << 20) };
     }
 }
