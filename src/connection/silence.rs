@@ -9,8 +9,8 @@
 //! while a byte before it is missing, and while our window has room. So an idle stream, one whose writer pauses
 //! and one whose reader does not read are never asked about, and nothing wakes up for them.
 //!
-//! Invariant: each silence is asked about once, after a round trip in at most one of [`PACKETS_MIN`] packets of data, else
-//! after some probe timeouts; whether the question itself is lost, the probe timeout finds out.
+//! Invariant: each silence is asked about once, in at most one of [`PACKETS_MIN`] packets of data; whether the
+//! question itself is lost, the probe timeout finds out.
 
 use std::time::Duration;
 
@@ -22,11 +22,9 @@ use crate::wire::{Offset, len_u64};
 
 /// The shortest silence that means something: a shorter one is the pause of a busy machine.
 const SILENCE_MIN: Duration = Duration::from_millis(10);
-/// Packets of data that make a flow, counted from the last question: of fewer, a pause of a round trip means nothing, for
-/// a sender with a window of two packets makes one in every round trip.
+/// Packets of data before the first question, and from one to the next: fewer are no flow, and a sender with a window of
+/// two packets pauses in every round trip.
 const PACKETS_MIN: u32 = 16;
-/// Probe timeouts of silence after fewer packets: the sender would have probed, if its packets reached us.
-const PTOS_OF_FEW: u32 = 3;
 /// Bytes of the question: three times as many hold a datagram for an address that has not proved itself, and each
 /// byte more makes the gap longer on a slow line.
 pub(super) const QUESTION_BYTES: usize = DATAGRAM_MIN / 2;
@@ -70,10 +68,6 @@ impl Connection {
         }
         self.silence.packets = self.silence.packets.saturating_add(1);
         self.silence.is_asking = false;
-        if self.silence.packets == PACKETS_MIN {
-            // From now on a shorter silence means something.
-            self.timers.stop(Timer::Silence);
-        }
         self.expect_data(now);
     }
 
@@ -97,16 +91,15 @@ impl Connection {
         if now < due {
             return self.timers.set(Timer::Silence, due);
         }
-        self.silence.packets = 0;
-        self.silence.is_asking = true;
-        self.wants.liveness = true;
+        if self.silence.packets >= PACKETS_MIN {
+            self.silence.packets = 0;
+            self.silence.is_asking = true;
+            self.wants.liveness = true;
+        }
     }
 
     /// How long nothing may come in the midst of a flow: what is sent for our last acknowledgement takes a round trip.
     fn silence_max(&self) -> Duration {
-        if self.silence.packets < PACKETS_MIN {
-            return (self.recovery.pto() * PTOS_OF_FEW).max(SILENCE_MIN);
-        }
         let rtt = self.recovery.rtt().srtt();
         rtt.unwrap_or(self.recovery.pto()).max(SILENCE_MIN)
     }

@@ -61,29 +61,6 @@ fn a_flow_that_stops_in_its_midst_is_asked_about_once_a_round_trip_later() {
     assert!(pair.now > begin);
 }
 
-/// The peer's first window is fewer packets than make a flow; if they are followed by silence for ever, nobody else asks:
-/// this side owes nothing, and what the peer sends goes to a port that its NAT has forgotten.
-#[test]
-fn a_download_that_stops_after_its_first_packets_is_asked_about_too() {
-    let mut pair = pair();
-    let since = pair.sent.len();
-    let mut left = 6;
-    pair.fate = Box::new(move |_, to_server, packet| {
-        let is_data = to_server && matches!(packet.body, Body::Data(_));
-        left -= i32::from(is_data && left > 0);
-        !to_server || left > 0
-    });
-    pair.client.write(&[7; 100_000]).expect("room");
-    pair.run_for(Duration::from_millis(70));
-    assert_eq!(
-        probes(&pair, since),
-        [0_usize; 0],
-        "the peer is to probe first"
-    );
-    pair.run_for(Duration::from_millis(300));
-    assert_eq!(probes(&pair, since).first(), Some(&600));
-}
-
 #[test]
 fn what_ends_a_write_is_not_waited_for() {
     let mut pair = pair();
