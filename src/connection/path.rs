@@ -190,7 +190,7 @@ impl Path {
         due: Time,
     ) -> PathAction {
         let rebound = candidate.remote.ip() == self.current.remote.ip();
-        // A candidate that has proved nothing yet is no address to fall back to.
+        // A candidate that has proved nothing yet is no address to fall back to, nor to stay at.
         let proven = self.unproven().map_or(self.current, |change| change.old);
         let (kind, action) = if rebound {
             (ChangeKind::Rebound, PathAction::Rebound)
@@ -199,8 +199,7 @@ impl Path {
         };
         self.credit = self.credit.saturating_sub(CHANGE_COST);
         self.next_change = due;
-        // Nor one to stay at.
-        self.current = proven;
+        self.current = if rebound { candidate } else { proven };
         self.change = Some(Box::new(Change {
             candidate,
             old: proven,
@@ -213,9 +212,6 @@ impl Path {
             received,
             sent: 0,
         }));
-        if rebound {
-            self.current = candidate;
-        }
         action
     }
 
