@@ -54,21 +54,6 @@ struct Input {
     ops: Vec<Op>,
 }
 
-const KINDS: [Kind; 12] = [
-    Kind::Hello,
-    Kind::Request,
-    Kind::Response,
-    Kind::Error,
-    Kind::Cancel,
-    Kind::Oneway,
-    Kind::Ping,
-    Kind::Pong,
-    Kind::GoAway,
-    Kind::Chunk,
-    Kind::End,
-    Kind::Credit,
-];
-
 fuzz_target!(|input: Input| {
     let role = if input.accepts { Role::Acceptor } else { Role::Connector };
     let mut side = Side::new(role);
@@ -210,7 +195,7 @@ impl Side {
 }
 
 fn encoded(form: &Form) -> bytes::Bytes {
-    let kind = KINDS[usize::from(form.kind) % KINDS.len()];
+    let kind = Kind::ALL[usize::from(form.kind) % Kind::ALL.len()];
     let mut payload = form.number.to_be_bytes().to_vec();
     payload.resize(usize::from(form.len), 3);
     let mut frame = Frame::new(kind, form.id.into()).with_payload(payload.into());

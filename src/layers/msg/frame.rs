@@ -48,28 +48,29 @@ pub enum Kind {
     Credit,
 }
 
-const KINDS: [Kind; 12] = [
-    Kind::Hello,
-    Kind::Request,
-    Kind::Response,
-    Kind::Error,
-    Kind::Cancel,
-    Kind::Oneway,
-    Kind::Ping,
-    Kind::Pong,
-    Kind::GoAway,
-    Kind::Chunk,
-    Kind::End,
-    Kind::Credit,
-];
-
 impl Kind {
+    /// All of them, in the order of their numbers on the wire.
+    pub const ALL: [Kind; 12] = [
+        Kind::Hello,
+        Kind::Request,
+        Kind::Response,
+        Kind::Error,
+        Kind::Cancel,
+        Kind::Oneway,
+        Kind::Ping,
+        Kind::Pong,
+        Kind::GoAway,
+        Kind::Chunk,
+        Kind::End,
+        Kind::Credit,
+    ];
+
     fn of(byte: u8) -> Option<Self> {
-        KINDS.get(usize::from(byte)).copied()
+        Kind::ALL.get(usize::from(byte)).copied()
     }
 
     fn byte(self) -> u8 {
-        let at = KINDS.iter().position(|kind| *kind == self);
+        let at = Kind::ALL.iter().position(|kind| *kind == self);
         at.and_then(|at| u8::try_from(at).ok())
             .expect("every kind is in the table of twelve")
     }
